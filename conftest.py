@@ -26,15 +26,15 @@ class _ListedSkips:
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        return self._judged((yield))
+        return self._checked((yield))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        return self._judged((yield))
+        return self._checked((yield))
 
-    def _judged(self, report):  # type: ignore[no-untyped-def]
+    def _checked(self, report):  # type: ignore[no-untyped-def]
         if report.skipped and not hasattr(report, "wasxfail"):
             said = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
             test = report.nodeid.partition("[")[0]

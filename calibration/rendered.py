@@ -12,7 +12,7 @@ __all__ = ["rendered_clips"]
 
 _FRAMES = 60
 _CALIBRATING = range(7000, 7010)
-_JUDGING = range(7100, 7108)
+_EVALUATION = range(7100, 7108)
 
 
 def rendered_clips(store: Store, progress: Progress = SILENT) -> tuple[Path, Path]:
@@ -25,7 +25,7 @@ def rendered_clips(store: Store, progress: Progress = SILENT) -> tuple[Path, Pat
     Raises:
         OutputError: The store cannot be written.
     """
-    first, second = (_rendered(store, seeds, progress) for seeds in (_CALIBRATING, _JUDGING))
+    first, second = (_rendered(store, seeds, progress) for seeds in (_CALIBRATING, _EVALUATION))
     return first, second
 
 

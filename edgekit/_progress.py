@@ -25,7 +25,7 @@ class Progress:
         """Completes a step of the phase."""
 
     def note(self, text: str) -> None:
-        """Tells a result of the work so far, such as the loss of an epoch.
+        """Shows a result of the work so far, such as the loss of an epoch.
 
         Args:
             text: Result, for people.

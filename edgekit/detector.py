@@ -100,9 +100,9 @@ class Detector(Closing):
         self._top_k = most or self.bundle.manifest.decode.top_k
         self.session: Session = open_session(self.bundle, options)
         if _LOG.isEnabledFor(logging.INFO):
-            told = ", ".join(f"{name} {value}" for name, value in self.session.describe().items())
+            facts = ", ".join(f"{name} {value}" for name, value in self.session.describe().items())
             _LOG.info(
-                "Running %s: %s, cascade kernel %s.", self.bundle.path, told, setting().kernel
+                "Running %s: %s, cascade kernel %s.", self.bundle.path, facts, setting().kernel
             )
         self._owns_session = True
         self._one_picture = threading.Lock()

@@ -142,7 +142,7 @@ def quantize_bundle(
         keep_float: Names or labels of layers that stay float.
         max_drop: Largest accepted loss of frame-mAP, as a share.
         sensitivity: Whether to measure every layer even if none has to return to float.
-        tubes: Judge that measures the loss in tubes, which is reported and not bounded.
+        tubes: Measure of the loss in tubes, which is reported and not bounded.
         force: Whether to replace an existing bundle.
         executor: Executor that measures layers; by default they are measured one after the other
             here.

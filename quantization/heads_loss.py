@@ -132,7 +132,7 @@ class HeadsLoss:
         signal = dict.fromkeys(HEADS, 0.0)
         rows, agreeing, certain = [], 0.0, 0
         with open_session(bundle, self._options) as session:
-            watched = progress.watch("judging", self._samples)
+            watched = progress.watch("measuring the loss", self._samples)
             for index, given in enumerate(watched):
                 found = session.infer(given)
                 expected = self._of(index)

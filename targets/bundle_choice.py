@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-_MOST_TOLD = 10
+_MOST_NAMED = 10
 
 
 class Shipped:
@@ -117,7 +117,7 @@ def take(
         named: Bundle that the user named.
         what: Kind of the bundle, as in "the newest float bundle in artifacts/".
         another: Ways to name another bundle, as in "--bundle FOLDER or --bundle shipped".
-        fits: Function that tells whether the command can use a bundle. False skips a bundle
+        fits: Function that returns whether the command can use a bundle. False skips a bundle
             silently; an ``EdgeKitError`` skips it and is logged as the reason.
         shipped: Function that loads the command's shipped bundle. The default loads the one of
             ``edgekit run``.
@@ -137,19 +137,19 @@ def take(
         return load_bundle(found.path, require_signature=require_signature)
 
     if isinstance(named, Path):
-        return _told(load_bundle(named, require_signature=require_signature))
+        return _logged(load_bundle(named, require_signature=require_signature))
     if named is SHIPPED:
-        return _told(load_shipped())
+        return _logged(load_shipped())
     found = next(_fitting(fits, require_signature), None)
     if found is not None:
         _LOG.warning("Using %s, the newest %s. To use another: %s.", found.path, what, another)
-        return _told(found)
+        return _logged(found)
     found = load_shipped()
     _LOG.warning("Using the shipped bundle %s. To use another: %s.", found.path.name, another)
-    return _told(found)
+    return _logged(found)
 
 
-def _told(bundle: Bundle) -> Bundle:
+def _logged(bundle: Bundle) -> Bundle:
     """Logs a description of the bundle, shown with ``-v``, and returns the bundle."""
     manifest, count = bundle.manifest, len(bundle.manifest.files)
     _LOG.info("Read %s and the checksums of its %d files.", bundle.path, count)
@@ -173,7 +173,7 @@ def shipped_bundle() -> Bundle:
 
 
 def runnable(options: Callable[[Bundle], SessionOptions]) -> Callable[[Bundle], bool]:
-    """Returns a function that tells whether this machine can run a bundle.
+    """Returns a function that returns whether this machine can run a bundle.
 
     Args:
         options: Function that returns the session options for a bundle.
@@ -207,17 +207,17 @@ def _fitting(
             skipped.append(f"{folder}: {reason}")
             continue
         if found:
-            _tell(skipped)
+            _log_skipped(skipped)
             skipped = []
             yield bundle
-    _tell(skipped)
+    _log_skipped(skipped)
 
 
-def _tell(skipped: list[str]) -> None:
-    for line in skipped[:_MOST_TOLD]:
+def _log_skipped(skipped: list[str]) -> None:
+    for line in skipped[:_MOST_NAMED]:
         _LOG.warning("Skipped %s", line)
-    if len(skipped) > _MOST_TOLD:
-        _LOG.warning("Skipped %d more bundles.", len(skipped) - _MOST_TOLD)
+    if len(skipped) > _MOST_NAMED:
+        _LOG.warning("Skipped %d more bundles.", len(skipped) - _MOST_NAMED)
 
 
 def _folders() -> list[Path]:

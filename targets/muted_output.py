@@ -14,11 +14,11 @@ from collections.abc import Iterator
 
 from edgekit.system.own_process import is_own_process
 
-__all__ = ["silence"]
+__all__ = ["muted"]
 
 
 @contextlib.contextmanager
-def silence() -> Iterator[None]:
+def muted() -> Iterator[None]:
     """Suppresses Python warnings, log records and prints inside the ``with`` block.
 
     In another program's process it does nothing.

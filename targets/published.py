@@ -83,8 +83,8 @@ def warn_of_assumed(path: Path, trained: TrainedInput, names: Collection[str]) -
         "std": _three(trained.std),
     }
     if names:
-        told = (parameter(name, value) for name, value in values.items() if name in names)
-        _warn_once(path, trained.family.upper(), ", ".join(told))
+        assumed = (parameter(name, value) for name, value in values.items() if name in names)
+        _warn_once(path, trained.family.upper(), ", ".join(assumed))
 
 
 @functools.cache

@@ -193,10 +193,10 @@ def _compare_rows(
     reference = np.zeros(len(found), np.float32)
     first = np.unique(at, return_index=True)[1]  # a repeated cell counts as a score of 0
     reference[first] = np.maximum(scores.ravel(), beside)[at[first]]
-    told = np.zeros(scores.size, np.float32)
-    told[at] = found[:, 4]
+    listed = np.zeros(scores.size, np.float32)
+    listed[at] = found[:, 4]
     last = found[:, 4].min() if len(found) >= decode.top_k else 0.0
-    present = np.maximum(np.where(told > 0, told, beside)[asked], last)
+    present = np.maximum(np.where(listed > 0, listed, beside)[asked], last)
     best = expected[:, 4]
     return {
         "scores": (

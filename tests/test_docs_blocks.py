@@ -108,7 +108,7 @@ def test_a_block_is_run_or_marked(page):
         ("Words:\n\n    edgekit run\n", "indented"),
     ],
 )
-def test_a_block_that_is_neither_is_told(text, fault):
+def test_a_block_that_is_neither_is_reported(text, fault):
     assert any(fault in found for found in faults_of(text))
 
 

@@ -34,7 +34,7 @@ def test_each_pass_over_watched_items_is_a_phase():
     assert told.phases == [["looking", 4, 4]] * 2
 
 
-def test_quantizing_tells_a_total_for_all_that_takes_long(spotter, spots, tmp_path):
+def test_quantizing_reports_a_total_for_all_that_takes_long(spotter, spots, tmp_path):
     from edgekit.calibration.store import Store
     from edgekit.quantization.build import quantize_bundle
     from edgekit.quantization.frames import gather
@@ -58,7 +58,9 @@ def test_quantizing_tells_a_total_for_all_that_takes_long(spotter, spots, tmp_pa
     phases = {note: (total, steps) for note, total, steps in told.phases}
     assert phases["reading spot0.avi"][0] == phases["reading spot1.avi"][0] == 24
     assert phases["calibrating"] == (6, 6)
-    assert phases["asking the float model"] == phases["judging"] == (evaluated, evaluated)
+    assert (
+        phases["asking the float model"] == phases["measuring the loss"] == (evaluated, evaluated)
+    )
     layers = phases["measuring layers"]
     assert layers[0] == layers[1] > 1
     assert phases["linking tubes"] == (2, 2)

@@ -25,7 +25,7 @@ from edgekit.cli.output.json_output import end_output, kept_free
 from edgekit.cli.output.outcome import INTERRUPTED, Failure, Outcome, failure_of, wants_json
 from edgekit.cli.output.standard_streams import fill_closed, give_up_output, output_is_there
 from edgekit.system.own_process import claim_process
-from edgekit.system.telemetry import silence_environment
+from edgekit.system.telemetry import opt_out
 
 __all__ = ["COMMANDS", "cli", "main", "program"]
 
@@ -175,7 +175,7 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
 
 def program() -> NoReturn:
     """Runs the command line of this process and ends the process."""
-    silence_environment(os.environ)
+    opt_out(os.environ)
     claim_process()
     status = main()
     if wants_json(sys.argv[1:]):

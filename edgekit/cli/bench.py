@@ -242,11 +242,11 @@ def command(as_json: bool, **values: object) -> int:
         _print(report, written)
     if stopper.interrupted:
         return 130
-    _judge(report, options, as_json=as_json)
+    _check_changes(report, options, as_json=as_json)
     return 0
 
 
-def _judge(report: Report, options: BenchOptions, *, as_json: bool) -> None:
+def _check_changes(report: Report, options: BenchOptions, *, as_json: bool) -> None:
     """Raises an error for rows that became slower than allowed, and for devices that failed."""
     from edgekit.benchmarks.report.comparison import NOT_JUDGED
 

@@ -99,7 +99,7 @@ def _json_of(report: SourceReport, result: DemoResult) -> dict[str, object]:
     from edgekit.running.report import summary_json
 
     accuracy = result.accuracy
-    judged = accuracy.to_dict() if accuracy else {}
+    scores = accuracy.to_dict() if accuracy else {}
     truth = [
         {"class": tube.label, "name": result.classes[tube.label], "start": tube.start,
          "end": tube.end}
@@ -110,8 +110,8 @@ def _json_of(report: SourceReport, result: DemoResult) -> dict[str, object]:
         "bundle": {"name": report.bundle[0], "sha256": report.bundle[1]},
         **summary_json(report.summary),
         "link": accuracy.link if accuracy else None,
-        "frame_map": judged.get("frame_map"),
-        "video_map": judged.get("video_map"),
+        "frame_map": scores.get("frame_map"),
+        "video_map": scores.get("video_map"),
         "truth": truth,
         "tubes_found": report.tally.tubes,
         "tubes": report.tally.best(),

@@ -231,8 +231,8 @@ def _show(bundles: Sequence[Bundle], as_json: bool) -> None:
     print_verification(console, bundles)
     for bundle in bundles:
         if lowering_line(bundle):
-            told = f"Deformable convolutions: {lowering_line(bundle)}."
-            console.print(told, soft_wrap=True, markup=False)
+            line = f"Deformable convolutions: {lowering_line(bundle)}."
+            console.print(line, soft_wrap=True, markup=False)
         console.print(str(bundle.path), soft_wrap=True, markup=False)
     if as_json:
         emit_json({"bundles": [_summary(bundle) for bundle in bundles]})

@@ -47,7 +47,7 @@ class Hosts:
     Args:
         names: Names of the devices for ``ssh``.
         python: Name of the Python program on the devices.
-        note: Function that is called with the progress; by default nobody is told.
+        note: Function that is called with the progress; by default it is not reported.
     """
 
     def __init__(

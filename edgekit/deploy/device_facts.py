@@ -15,7 +15,7 @@ _MACHINES = ("x86_64", "aarch64", "armv7l")
 _MOST_SECONDS_OFF = 86400.0
 
 
-# Many attributes: one for each fact that the device tells.
+# Many attributes: one for each fact that the device reports.
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
     """Facts about a device.
@@ -55,47 +55,47 @@ def device_facts(connection: DeviceConnection, *, target: str | None = None) -> 
     Raises:
         HostError: EdgeKit, or the bundle, cannot run there.
     """
-    host, told = connection.host, connection.ask("facts")
-    if told["system"] != "Linux" or told["machine"] not in _MACHINES:
+    host, answer = connection.host, connection.ask("facts")
+    if answer["system"] != "Linux" or answer["machine"] not in _MACHINES:
         raise HostError(
-            f"Expected {host} to be Linux on {', '.join(_MACHINES)}; found {told['system']} on "
-            f"{told['machine']}.",
+            f"Expected {host} to be Linux on {', '.join(_MACHINES)}; found {answer['system']} on "
+            f"{answer['machine']}.",
             hint="No packages of EdgeKit exist for it. Choose another device.",
         )
-    if told["bits"] != (32 if told["machine"] == "armv7l" else 64):
+    if answer["bits"] != (32 if answer["machine"] == "armv7l" else 64):
         raise HostError(
-            f"Expected a Python of 64 bits on {host}; found one of {told['bits']}.",
+            f"Expected a Python of 64 bits on {host}; found one of {answer['bits']}.",
             hint="Install a 64-bit system on the device.",
         )
-    if not told["venv"]:
+    if not answer["venv"]:
         raise HostError(
             f"Expected Python's module venv on {host}; found none.",
             hint="Install it on the device: sudo apt install python3-venv",
         )
-    if told["unwritable"]:
+    if answer["unwritable"]:
         raise HostError(
-            f"Expected {host} to let its user {told['user']} write in the home folder; found "
-            f"{told['unwritable']}.",
+            f"Expected {host} to let its user {answer['user']} write in the home folder; found "
+            f"{answer['unwritable']}.",
             hint=f"Check the mount and the permissions: ssh {host} 'df ~; ls -ld ~'",
         )
-    _check_clock(host, float(told["time"]))
-    if target == "jetson" and not told["tegra"]:
+    _check_clock(host, float(answer["time"]))
+    if target == "jetson" and not answer["tegra"]:
         raise HostError(
-            f"Expected a Jetson for a bundle of the target jetson; {host} is {told['node']}, "
-            f"{told['machine']} without /etc/nv_tegra_release.",
+            f"Expected a Jetson for a bundle of the target jetson; {host} is {answer['node']}, "
+            f"{answer['machine']} without /etc/nv_tegra_release.",
             hint="Export a bundle for this device: edgekit export --target onnx",
         )
     facts = DeviceFacts(
         host=host,
-        python=tuple(told["python"]),
-        machine=told["machine"],
-        libc=tuple(told["libc"]),
-        root=told["root"],
-        free=int(told["free"]),
-        tegra=told["tegra"],
-        systemd=told["systemd"],
-        user_systemd=told["user_systemd"],
-        node=told["node"],
+        python=tuple(answer["python"]),
+        machine=answer["machine"],
+        libc=tuple(answer["libc"]),
+        root=answer["root"],
+        free=int(answer["free"]),
+        tegra=answer["tegra"],
+        systemd=answer["systemd"],
+        user_systemd=answer["user_systemd"],
+        node=answer["node"],
     )
     return checked(facts)
 

@@ -176,7 +176,7 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
         from edgekit.metrics.analysis.tracking import check_installed
 
         check_installed()
-    # What is wrong with it is told before hours of work.
+    # A fault in it is an error before hours of work.
     other = None if options.compare is None else open_detections(options.compare)
     score = partial(
         score_detections,

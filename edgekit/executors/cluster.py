@@ -17,7 +17,7 @@ from edgekit._parameters import parameter, write_flags, writes_flags
 from edgekit.calibration.store import key_of
 from edgekit.errors import ClusterError, LostWorkerError, MissingDependencyError, UsageError
 from edgekit.system.own_process import claim_process
-from edgekit.system.telemetry import silence_environment
+from edgekit.system.telemetry import opt_out
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -239,7 +239,7 @@ def _silent() -> Iterator[None]:
 
 def _run(task: Callable[[], T], as_flags: bool) -> T:
     """Runs a task on a worker, whose process serves nothing but such tasks."""
-    silence_environment(os.environ)
+    opt_out(os.environ)
     claim_process()
     write_flags(as_flags)
     logging.getLogger("edgekit").setLevel(logging.ERROR)

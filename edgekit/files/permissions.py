@@ -20,8 +20,8 @@ def umask() -> int:
     file; elsewhere it follows from the permissions of a new file.
     """
     try:
-        told = _STATUS.read_text(errors="replace")
-        return int(told.partition("\nUmask:")[2].split(maxsplit=1)[0], 8)
+        status = _STATUS.read_text(errors="replace")
+        return int(status.partition("\nUmask:")[2].split(maxsplit=1)[0], 8)
     except (OSError, ValueError, IndexError):
         return _seen_umask()
 

@@ -1,4 +1,4 @@
-"""Keeps the newest status of every device, and judges which devices are well."""
+"""Keeps the newest status of every device, and finds devices with a problem."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ class DeviceReport:
 
     def to_json(self) -> dict[str, object]:
         """Returns the report as ``edgekit fleet --json`` prints it."""
-        told = msgspec.to_builtins(self.message)
-        del told["state"], told["reason"]
+        fields = msgspec.to_builtins(self.message)
+        del fields["state"], fields["reason"]
         seconds = None if self.seconds is None else round(self.seconds, 1)
         return {
             "name": self.name,
             "state": self.state,
             "reasons": self.reasons,
             "seconds_since_message": seconds,
-            **told,
+            **fields,
         }
 
 

@@ -107,10 +107,10 @@ def measure_operators(
         profiler.read()
     runs = profiler.finish(_WARM_UP)
     if len(runs) not in (1, rounds) or not all(runs):
-        told = sum(map(bool, runs))
+        count = sum(map(bool, runs))
         raise EdgeKitError(
-            f"Expected the runtime's profile of {rounds} inferences; found {told} with operators "
-            "in them.",
+            f"Expected the runtime's profile of {rounds} inferences; found {count} with "
+            "operators in them.",
             hint="Measure again. If it fails again, this version of the runtime has no such times.",
         )
     del plain[:_WARM_UP], profiled[:_WARM_UP]

@@ -66,7 +66,7 @@ class SourceActivity:
         self._ended = True
 
     @property
-    def silence(self) -> float:
+    def seconds_since_frame(self) -> float:
         """Seconds since the newest frame, or since the start."""
         return self._clock() - self._last
 
@@ -82,7 +82,7 @@ class SourceActivity:
             return "ended"
         if not self.health.connected:
             return "lost"
-        if self.silence > (self._info or _UNKNOWN).patience(_PATIENCE):
+        if self.seconds_since_frame > (self._info or _UNKNOWN).patience(_PATIENCE):
             return "stalled"
         return "ok" if self._recent else "starting"
 

@@ -164,7 +164,7 @@ class _EncodedVideo:
         try:
             return has_tubes(self.content)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return True  # ``load`` tells what is wrong
+            return True  # ``load`` says what is wrong
 
     def load(self) -> SavedVideo:
         try:

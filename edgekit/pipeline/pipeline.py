@@ -256,7 +256,7 @@ class Pipeline:
         for gap in work.gaps:
             self._gap(gap)
         if work.frame is not None:
-            self._tell_bundles(work.installed, work.frame.index)
+            self._report_bundles(work.installed, work.frame.index)
         if work.size is not None:
             self._size = work.size
             self._sinks.tubes(self._linker.resize(work.size))
@@ -280,7 +280,7 @@ class Pipeline:
             self._sinks.tubes(update.closed)
         self._counts.times(ms, age)
 
-    def _tell_bundles(self, installed: InstalledDetector, index: int) -> None:
+    def _report_bundles(self, installed: InstalledDetector, index: int) -> None:
         """Reports refused bundles, and another one that begins with this frame."""
         before, classes = self._shown.detector.classes, installed.detector.classes
         while self.slot.refused:

@@ -44,7 +44,7 @@ class SinkGroup:
     def tubes(self, closed: Iterable[Tube]) -> None:
         """Gives the sinks tubes that have ended."""
         for tube in closed:
-            self.tell(partial(_tell_tube, tube))
+            self.tell(partial(_pass_tube, tube))
 
     def bundle(self, change: BundleChange) -> None:
         """Reports another bundle, or a refused one, to the sinks."""
@@ -61,5 +61,5 @@ class SinkGroup:
         return failures
 
 
-def _tell_tube(tube: Tube, sink: FrameSink) -> None:
+def _pass_tube(tube: Tube, sink: FrameSink) -> None:
     sink.tube(tube)

@@ -113,7 +113,7 @@ class BundleSwap:
         try:
             content = read_manifest(target)
         except OSError:
-            return False  # loading it tells the reason
+            return False  # loading it gives the reason
         return hashlib.sha256(content).hexdigest() == self._detector.bundle.sha256
 
     def _change_to(self, target: Path) -> None:

@@ -70,13 +70,13 @@ class ServiceManager:
             over = self._has_begun and all(part.ended for part in self._parts)
             if over and not self._over.is_set():
                 self._over.set()
-                self._tell("STOPPING")
+                self._notify("STOPPING")
 
     def reloaded(self) -> None:
         """Reports that the options were read again; safe in a signal handler."""
         if self._send is not None and self._ready:
-            self._tell("RELOADING")
-            self._tell("READY")
+            self._notify("RELOADING")
+            self._notify("READY")
 
     def _work(self) -> None:
         while not self._over.wait(self._period):
@@ -86,16 +86,16 @@ class ServiceManager:
         """Reports changes of the sources since the previous call."""
         if not self._ready and all(part.settled for part in self._parts):
             self._ready = True
-            self._tell("READY")
+            self._notify("READY")
         if self._watchdog is not None and now - self._fed >= self._watchdog / 2 - self._period:
             limit = self._watchdog / 2
             if all(part.flows(now, limit) for part in self._parts):
                 self._fed = now
-                self._tell("WATCHDOG")
-        words, told = self._status
-        if now - told >= _STATUS_SECONDS and (words := self._words()) != self._status[0]:
+                self._notify("WATCHDOG")
+        words, sent = self._status
+        if now - sent >= _STATUS_SECONDS and (words := self._words()) != self._status[0]:
             self._status = (words, now)
-            self._tell("STATUS", words)
+            self._notify("STATUS", words)
 
     def _words(self) -> str:
         parts = self._parts
@@ -114,7 +114,7 @@ class ServiceManager:
         # A line break would start another kind of message.
         return " ".join(" ".join(words).split())
 
-    def _tell(self, kind: str, words: str = "") -> None:
+    def _notify(self, kind: str, words: str = "") -> None:
         assert self._send is not None
         self._send(kind, words)
 
@@ -157,8 +157,8 @@ class _WatchedSource(Sink):
             return True
         health = self.activity.health
         # After a reconnect, the first frame gets the full time limit again.
-        silence = now - max(self._last, health.since)
-        return not health.connected or silence < self._info.patience(limit)
+        waited = now - max(self._last, health.since)
+        return not health.connected or waited < self._info.patience(limit)
 
     def start(self, info: RunInfo) -> None:
         """Registers the start of the source."""

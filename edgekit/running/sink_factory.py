@@ -111,8 +111,8 @@ class SinkFactory:
             )
         ]
         sinks: list[Sink] = [*self._more(), *queued]
-        if (told := self.service.sink(outputs)) is not None:
-            sinks.append(told)
+        if (status := self.service.sink(outputs)) is not None:
+            sinks.append(status)
         if self._metrics is not None:
             sinks.append(self._metrics.sink(outputs))
         if self._page is not None:

@@ -142,7 +142,7 @@ class SourceRuns(Closing):
         self._swap.close()
 
     def announce_reload(self) -> None:
-        """Tells the service manager that the configuration is read again."""
+        """Notifies the service manager that the configuration is read again."""
         self._factory.service.reloaded()
 
     def change_bundle(self, path: Path | None = None) -> None:

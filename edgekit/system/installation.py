@@ -66,10 +66,10 @@ def origin() -> InstallationSource:
     name = owner.metadata["Name"] if owner else _NAME
     classifiers = owner.metadata.get_all("Classifier") or [] if owner else [_UNPUBLISHED]
     published = _UNPUBLISHED not in classifiers
-    told = _direct_url(owner) if owner else {}
-    editable = bool(told.get("dir_info", {}).get("editable"))
-    place = _place(told)
-    if not told and (_PACKAGE.parent / "pyproject.toml").is_file():
+    recorded = _direct_url(owner) if owner else {}
+    editable = bool(recorded.get("dir_info", {}).get("editable"))
+    place = _place(recorded)
+    if not recorded and (_PACKAGE.parent / "pyproject.toml").is_file():
         place, editable = str(_PACKAGE.parent), True  # run from a checkout, not installed
     return InstallationSource(name, place, editable, published)
 
@@ -171,9 +171,9 @@ def _rank(distribution: Distribution) -> tuple[bool, bool, bool]:
 def _holds(distribution: Distribution) -> bool:
     if _PACKAGE.name not in (distribution.read_text("top_level.txt") or "").split():
         return False
-    told = _direct_url(distribution)
-    if told.get("dir_info", {}).get("editable"):
-        return Path(_place(told) or "/").resolve() == _PACKAGE.parent
+    recorded = _direct_url(distribution)
+    if recorded.get("dir_info", {}).get("editable"):
+        return Path(_place(recorded) or "/").resolve() == _PACKAGE.parent
     return Path(str(distribution.locate_file(_PACKAGE.name))).resolve() == _PACKAGE
 
 
@@ -185,16 +185,16 @@ def _direct_url(distribution: Distribution) -> dict[str, dict[str, object]]:
     return found
 
 
-def _place(told: dict[str, dict[str, object]]) -> str:
+def _place(recorded: dict[str, dict[str, object]]) -> str:
     """Returns an existing path, or an address in pip's form; empty if there is neither."""
-    url = str(told.get("url", ""))
+    url = str(recorded.get("url", ""))
     if url.startswith("file:"):
         from urllib.parse import urlparse
         from urllib.request import url2pathname  # which brings http and ssl
 
         path = url2pathname(urlparse(url).path)
         return path if Path(path).exists() else ""
-    vcs = told.get("vcs_info", {})
+    vcs = recorded.get("vcs_info", {})
     return f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url
 
 

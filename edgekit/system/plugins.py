@@ -30,7 +30,7 @@ class Registry(Mapping[str, T]):
     Args:
         group: Group of the entry points that add parts.
         own: EdgeKit's own parts by name, each as an object or as ``module:Object``.
-        is_part: Function that tells whether an object is such a part.
+        is_part: Function that returns whether an object is such a part.
         expected: Words for such a part, as in "Expected X; found str."
 
     Attributes:

@@ -12,11 +12,11 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["OWN_PROCESS", "import_onnxruntime", "import_silently", "silence_environment"]
+__all__ = ["OWN_PROCESS", "import_onnxruntime", "import_without_reports", "opt_out"]
 
 _ONNXRUNTIME = "ORT_DISABLE_TELEMETRY"
 _IMPORTING = threading.RLock()
-_silenced: list[ModuleType] = []
+_opted_out: list[ModuleType] = []
 """ONNX Runtime, once it was imported so that it does not report."""
 
 OWN_PROCESS = {
@@ -36,7 +36,7 @@ _REPORTING = ("openvino_telemetry",)
 """Packages that only report; OpenVINO and NNCF work without them."""
 
 
-def silence_environment(environment: MutableMapping[str, str]) -> None:
+def opt_out(environment: MutableMapping[str, str]) -> None:
     """Sets everything that stops reports, in the environment of a process of EdgeKit's own.
 
     It also names a folder for code compiled by torch, which EdgeKit never asks torch to compile.
@@ -58,14 +58,14 @@ def import_onnxruntime() -> ModuleType:
     """
     with _IMPORTING:
         if "onnxruntime" in sys.modules:
-            if not _silenced and os.environ.get(_ONNXRUNTIME, "0") == "0":
+            if not _opted_out and os.environ.get(_ONNXRUNTIME, "0") == "0":
                 _warn("onnxruntime", f"Set {_ONNXRUNTIME}=1, or import it through EdgeKit first.")
             return importlib.import_module("onnxruntime")
         before = os.environ.get(_ONNXRUNTIME)
         os.environ[_ONNXRUNTIME] = "1"
         try:
             found = importlib.import_module("onnxruntime")
-            _silenced.append(found)
+            _opted_out.append(found)
             return found
         finally:
             if before is None:
@@ -74,7 +74,7 @@ def import_onnxruntime() -> ModuleType:
                 os.environ[_ONNXRUNTIME] = before
 
 
-def import_silently(module: str) -> ModuleType:
+def import_without_reports(module: str) -> ModuleType:
     """Imports a module whose import would report it, without the package that reports.
 
     Only this thread does not find that package, and only during the import. If the program has

@@ -63,7 +63,7 @@ def fit(
         options: Further choices.
         progress: Display of the progress: a phase of one step per clip, one of the clips to store
             if there are any, then one of all batches, with a note after each epoch.
-        say: Function that tells the user what the run will need.
+        say: Function that shows the user what the run will need.
         validation: Annotated clips to score the network on; empty for what is held out of
             ``datasets``, if anything is.
 
@@ -104,7 +104,7 @@ def fit(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run: where it writes, what was chosen, and whom it tells."""
+    """One run: where it writes, what was chosen, and who gets its messages."""
 
     out: Path
     settings: Settings
@@ -224,7 +224,7 @@ class _Run:
             save_checkpoint(self.out / name, average, metadata)
 
     def _record(self) -> dict[str, object]:
-        """Returns what the run was told, for people and programs that read its folder."""
+        """Returns the settings of the run, for people and programs that read its folder."""
         options = self.options
         return {
             "name": options.name,

@@ -62,7 +62,7 @@ def may_resume(out: Path, *, resume: bool, force: bool) -> bool:
 def begin(out: Path, settings: Mapping[str, object], epochs: int) -> None:
     """Writes the settings of a run, and keeps the history of its finished epochs.
 
-    A run that ended while it saved may have told of an epoch that its state does not have.
+    A run that ended while it saved may have reported an epoch that its state does not have.
 
     Args:
         out: Folder of the run; it is created.

@@ -25,7 +25,7 @@ class Steps:
         settings: Settings of the run.
         finished: Number of steps that were finished before.
         progress: Display of the progress.
-        say: Function that tells the user how long the rest will take.
+        say: Function that shows the user how long the rest will take.
         save: Function that saves the state of the run.
 
     Attributes:

@@ -184,7 +184,7 @@ def run_train(
     Args:
         options: Options of the run.
         progress: Display of the progress.
-        say: Function that tells the user what the run will need.
+        say: Function that shows the user what the run will need.
     """
     datasets = [_read(options, root, "train") for root in options.root]
     validation = [_read(options, root, "test") for root in options.validate]

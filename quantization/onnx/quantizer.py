@@ -45,7 +45,7 @@ from edgekit.quantization.rounding.ranges import (
 from edgekit.runtime.types import Array
 from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.base import reason_of
-from edgekit.targets.muted_output import silence
+from edgekit.targets.muted_output import muted
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -126,7 +126,7 @@ class OnnxQuantizer(base.Quantizer):
         ranges = {name: choose_range(values, recipe.method) for name, values in seen.items()}
         weights = load_weights(statistics / _WEIGHTS)
         try:
-            with silence():
+            with muted():
                 made = self._placed(model, ranges, weights, recipe.keep_float)
         except Exception as error:  # the tool does not wrap its errors
             raise ConversionError(

@@ -43,10 +43,10 @@ from edgekit.quantization.rounding.ranges import (
 )
 from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
-from edgekit.targets.muted_output import silence
+from edgekit.targets.muted_output import muted
 from edgekit.targets.openvino.importing import (
+    import_from_extra,
     import_openvino,
-    import_quietly,
     openvino_core,
     openvino_reason,
 )
@@ -163,8 +163,8 @@ def _with_roundings(model: Any, inputs: base.Inputs) -> Any:
     """Returns a copy with NNCF's FakeQuantize operators; activation ranges are placeholders."""
     loggers = logging.getLoggerClass()
     try:
-        with silence():
-            nncf = import_quietly("nncf", "openvino-host", _PURPOSE)
+        with muted():
+            nncf = import_from_extra("nncf", "openvino-host", _PURPOSE)
             return nncf.quantize(
                 model,
                 nncf.Dataset([dict(inputs[0])]),

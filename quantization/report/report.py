@@ -273,7 +273,7 @@ def _warnings(target: str, latency: Sequence[LatencyRow]) -> list[str]:
 def _lost_tubes(made: Quantized) -> list[str]:
     """Returns a warning if video-mAP fell by more than the bound or there were no tubes."""
     if made.tubes is None:
-        return ["Video-mAP was not judged: there is no tube in what was judged by."]
+        return ["Video-mAP was not measured: the ground truth has no tube."]
     if made.tubes.drop <= made.max_drop:
         return []
     return [

@@ -15,7 +15,7 @@ from typing import Any
 
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.targets.base import reason_of
-from edgekit.targets.muted_output import silence
+from edgekit.targets.muted_output import muted
 from edgekit.targets.tflite.structure import check_structure
 
 __all__ = ["CASCADE", "DECODE", "Operator", "TFLiteGraph", "package"]
@@ -181,7 +181,7 @@ def package(module: str) -> ModuleType:
         MissingDependencyError: The package is not installed.
     """
     try:
-        with silence():
+        with muted():
             return importlib.import_module(module)
     except ImportError as error:
         raise MissingDependencyError.for_extra(

@@ -37,7 +37,7 @@ from edgekit.quantization.tflite.rewrites import rewritten
 from edgekit.quantization.tflite.weights import TFLiteWeights
 from edgekit.system.installation import install_line
 from edgekit.targets.base import reason_of
-from edgekit.targets.muted_output import silence
+from edgekit.targets.muted_output import muted
 
 __all__ = ["TfliteQuantizer"]
 
@@ -168,7 +168,7 @@ def _activations(
 def _interpreter(model: Path) -> Any:
     """Returns an interpreter that keeps the output of every operator."""
     create = package("ai_edge_litert.interpreter").Interpreter
-    with silence():
+    with muted():
         interpreter = create(model_path=str(model), experimental_preserve_all_tensors=True)
         interpreter.allocate_tensors()
     return interpreter
@@ -216,7 +216,7 @@ def _quantized(
         for name, (low, high) in ranges.items()
     }
     try:
-        with silence():
+        with muted():
             dynamic = recipe.method == DYNAMIC
             ways = tools.recipe
             way = ways.dynamic_wi8_afp32() if dynamic else ways.static_wi8_ai8()

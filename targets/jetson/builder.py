@@ -88,7 +88,7 @@ def _parsed(trt: ModuleType, log: TensorRtLog, builder: Any, bundle: Bundle) -> 
     network = created(log, builder.create_network, typed)
     parser = created(log, trt.OnnxParser, network, log)
     if not parser.parse(bundle.read_model()):
-        reasons = [_told(parser.get_error(index)) for index in range(parser.num_errors)]
+        reasons = [_described(parser.get_error(index)) for index in range(parser.num_errors)]
         raise BundleError(
             f"TensorRT {trt.__version__} does not take {bundle.model_path}:\n"
             f"{chr(10).join(reasons) or said(log)}",
@@ -97,7 +97,7 @@ def _parsed(trt: ModuleType, log: TensorRtLog, builder: Any, bundle: Bundle) -> 
     return network, parser
 
 
-def _told(error: Any) -> str:
+def _described(error: Any) -> str:
     where = f"{error.node_name()} ({error.node_operator()}): " if error.node_name() else ""
     return f"  {where}{' '.join(error.desc().split())}"
 
@@ -127,16 +127,16 @@ def _monitor(trt: ModuleType, report: Report | None) -> Any:
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             if parent_phase is None:
                 self._steps[phase_name] = num_steps
-                self._tell(phase_name, 0)
+                self._show(phase_name, 0)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            self._tell(phase_name, step + 1)
+            self._show(phase_name, step + 1)
             return not self.cancelled
 
         def phase_finish(self, phase_name: str) -> None:
-            self._tell(phase_name, self._steps.get(phase_name, 0))
+            self._show(phase_name, self._steps.get(phase_name, 0))
 
-        def _tell(self, phase: str, done: int) -> None:
+        def _show(self, phase: str, done: int) -> None:
             if report is not None and phase in self._steps:
                 # No exception may pass through TensorRT, and no display error may stop a build.
                 with contextlib.suppress(Exception):

@@ -22,7 +22,7 @@ _PARTS = re.compile(r"\s\+\s|[(){}\[\],]|\.\.\.")
 class TensorRtProfiler(OperatorProfiler):
     """Runs an execution context that reports the time of its layers.
 
-    TensorRT tells their names and times, not the sizes of their tensors.
+    TensorRT reports their names and times, not the sizes of their tensors.
 
     Args:
         trt: Module ``tensorrt``.
@@ -37,9 +37,9 @@ class TensorRtProfiler(OperatorProfiler):
         run: Callable[[Mapping[str, Array]], None],
     ) -> None:
         self._run = run
-        self._told: list[OperatorTime] = []
+        self._reported: list[OperatorTime] = []
         self._runs: list[list[OperatorTime]] = []
-        self._profiler = _reporting_to(trt, self._told)
+        self._profiler = _reporting_to(trt, self._reported)
         context.profiler = self._profiler
 
     def run(self, inputs: Mapping[str, Array]) -> None:
@@ -48,21 +48,21 @@ class TensorRtProfiler(OperatorProfiler):
 
     def read(self) -> None:
         """Stores the layers of the last run."""
-        self._runs.append(list(self._told))
-        self._told.clear()
+        self._runs.append(list(self._reported))
+        self._reported.clear()
 
     def finish(self, skipped: int) -> list[list[OperatorTime]]:
         """Returns the layers of every run."""
         return self._runs[skipped:]
 
 
-def _reporting_to(trt: ModuleType, told: list[OperatorTime]) -> Any:
+def _reporting_to(trt: ModuleType, reported: list[OperatorTime]) -> Any:
     class Profiler(trt.IProfiler):  # type: ignore[misc, name-defined]  # known at run time
         def __init__(self) -> None:
             trt.IProfiler.__init__(self)
 
         def report_layer_time(self, layer_name: str, ms: float) -> None:
-            told.append(OperatorTime(name=layer_name, type=operator_type(layer_name), ms=ms))
+            reported.append(OperatorTime(name=layer_name, type=operator_type(layer_name), ms=ms))
 
     return Profiler()
 

@@ -23,7 +23,7 @@ from edgekit.system.installation import install_line
 from edgekit.targets import base
 from edgekit.targets.converting.process import run_converter
 from edgekit.targets.exporter import Exported, Exporter
-from edgekit.targets.muted_output import silence
+from edgekit.targets.muted_output import muted
 from edgekit.targets.ncnn.model import write_model
 from edgekit.targets.ncnn.param import NcnnLayer, read_param
 from edgekit.targets.ncnn.rules import KINDS
@@ -83,7 +83,7 @@ class NcnnExporter(Exporter):
 
         with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as scratch:
             program = Path(scratch) / "model.pt"
-            with silence():
+            with muted():
                 outputs = trace(network, [torch.from_numpy(example[0])], program)
             if "detections" in outputs:
                 raise _alone()

@@ -13,7 +13,7 @@ from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
 from edgekit.targets.exporter import Exported, Exporter
-from edgekit.targets.muted_output import silence
+from edgekit.targets.muted_output import muted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -111,7 +111,7 @@ def _traced(
             found = self.network(*values)
             return tuple(found[name] for name in outputs)
 
-    with silence():
+    with muted():
         program = torch.onnx.export(
             InOrder().eval(),
             tensors,

@@ -106,31 +106,31 @@ def _read_profile(
 
 
 def _operator(event: Mapping[str, Any], weights: Mapping[str, Sequence[Weight]]) -> OperatorTime:
-    name, told = event["name"].removesuffix(_SUFFIX), event["args"]
+    name, facts = event["name"].removesuffix(_SUFFIX), event["args"]
     constant = weights.get(name, ())
-    moved = int(told["activation_size"]) + int(told["output_size"])
+    moved = int(facts["activation_size"]) + int(facts["output_size"])
     return OperatorTime(
         name=_ADDED.sub("", name),
-        type=told["op_name"],
+        type=facts["op_name"],
         ms=event["dur"] / 1e3,
-        macs=_macs(told, constant),
+        macs=_macs(facts, constant),
         bytes=moved + sum(weight.bytes for weight in constant),
     )
 
 
-def _macs(told: Mapping[str, Any], constant: Sequence[Weight]) -> int:
+def _macs(facts: Mapping[str, Any], constant: Sequence[Weight]) -> int:
     """Returns the number of multiply-adds, from the shapes of inputs, weights and outputs."""
-    kind = told["op_name"]
-    made = math.prod(_shape(told["output_type_shape"][0]))
+    kind = facts["op_name"]
+    made = math.prod(_shape(facts["output_type_shape"][0]))
     kernel = next((weight.shape for weight in constant if len(weight.shape) > 2), None)
     if kernel and kind in _CONVOLUTIONS:
         return made // kernel[0] * math.prod(kernel)
     if kernel and "ConvTranspose" in kind:
-        return math.prod(_shape(told["input_type_shape"][0])) // kernel[0] * math.prod(kernel)
+        return math.prod(_shape(facts["input_type_shape"][0])) // kernel[0] * math.prod(kernel)
     if any(word in kind for word in _PRODUCTS):
-        return made * (_shape(told["input_type_shape"][0]) or [0])[-1]
+        return made * (_shape(facts["input_type_shape"][0]) or [0])[-1]
     return 0
 
 
-def _shape(told: Mapping[str, list[int]]) -> list[int]:
-    return next(iter(told.values()))
+def _shape(facts: Mapping[str, list[int]]) -> list[int]:
+    return next(iter(facts.values()))

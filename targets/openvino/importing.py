@@ -8,13 +8,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from edgekit.errors import MissingDependencyError
-from edgekit.system.telemetry import import_silently
+from edgekit.system.telemetry import import_without_reports
 from edgekit.targets.base import reason_of
 
 if TYPE_CHECKING:
     from openvino import Core
 
-__all__ = ["import_openvino", "import_quietly", "openvino_core", "openvino_reason"]
+__all__ = ["import_from_extra", "import_openvino", "openvino_core", "openvino_reason"]
 
 _PLACES = re.compile(r"(Exception from|Check '.*?' failed at) \S+:\d+:")
 _CORES: list[Core] = []
@@ -30,7 +30,7 @@ def import_openvino(purpose: str) -> ModuleType:
     Raises:
         MissingDependencyError: OpenVINO is not installed.
     """
-    return import_quietly("openvino", "openvino", purpose)
+    return import_from_extra("openvino", "openvino", purpose)
 
 
 def openvino_core(purpose: str) -> Core:
@@ -53,7 +53,7 @@ def openvino_core(purpose: str) -> Core:
         return _CORES[0]
 
 
-def import_quietly(module: str, extra: str, purpose: str) -> ModuleType:
+def import_from_extra(module: str, extra: str, purpose: str) -> ModuleType:
     """Imports and returns a package that would otherwise report its import to a web service.
 
     Args:
@@ -65,7 +65,7 @@ def import_quietly(module: str, extra: str, purpose: str) -> ModuleType:
         MissingDependencyError: The package is not installed.
     """
     try:
-        return import_silently(module)
+        return import_without_reports(module)
     except ImportError as error:
         raise MissingDependencyError.for_extra(module, extra, purpose) from error
 

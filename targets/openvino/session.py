@@ -68,7 +68,7 @@ _FIRST = _First()
 class OpenVinoSession(base.Session):
     """Runs a bundle's model on OpenVINO; see ``edgekit.targets.base.Session``.
 
-    It runs on the CPU unless a device is named. Unless told otherwise, a bundle of any precision
+    It runs on the CPU unless a device is named. By default, a bundle of any precision
     except ``fp16`` is computed in float32; OpenVINO itself might choose bfloat16. Compiled models
     are cached separately for each bundle and setting, and used only if their checksum is correct.
     An unwritable cache is ignored.
@@ -97,7 +97,7 @@ class OpenVinoSession(base.Session):
             **found,
             "device": ", ".join(f"{d} ({self._core.get_property(d, _NAME)})" for d in devices),
             "arithmetic": self._arithmetic(),
-            "threads": str(self._property(_THREADS) or self.options.threads or "not told"),
+            "threads": str(self._property(_THREADS) or self.options.threads or "unknown"),
         }
 
     def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
@@ -237,15 +237,15 @@ class OpenVinoSession(base.Session):
     def _arithmetic(self) -> str:
         counts: Counter[str] = Counter()
         for layer in self._layers():
-            told = {
+            facts = {
                 key: layer.get_rt_info()[key].value for key in ("layerType", "runtimePrecision")
             }
-            if any(kind in told["layerType"].lower() for kind in _COMPUTING):
-                counts[told["runtimePrecision"]] += 1
+            if any(kind in facts["layerType"].lower() for kind in _COMPUTING):
+                counts[facts["runtimePrecision"]] += 1
         if counts:
             return ", ".join(name for name, _ in counts.most_common())
         asked = self._property(_PRECISION)
-        return str(asked.get_type_name()) if asked else "not told"
+        return str(asked.get_type_name()) if asked else "unknown"
 
     def _layers(self) -> list[Any]:
         try:

@@ -13,7 +13,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import BundleError, EdgeKitError, MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.targets import base
-from edgekit.targets.muted_output import silence
+from edgekit.targets.muted_output import muted
 from edgekit.targets.rknn.chips import chip_of_board, runs_on
 from edgekit.targets.rknn.model import chip_of, expected_signature
 
@@ -64,7 +64,7 @@ class RknnSession(base.Session):
                 f"{parameter('precision', 'fp16')} {parameter('chip', board)}",
             )
         bundle.read_file(_MODEL)  # it is what the manifest says
-        with silence():
+        with muted():
             self._lite: Any = create(verbose=False)
             loaded = self._lite.load_rknn(str(bundle.path / _MODEL))
             # The number of a failure says nothing; the library writes its reason to the terminal.

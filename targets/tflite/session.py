@@ -132,8 +132,8 @@ class TfliteSession(base.Session):
     def _profiler(self) -> AbstractContextManager[OperatorProfiler]:
         raise EdgeKitError(
             f"The interpreter of {self._package} has no profiler in Python, so TFLite does not "
-            "tell how long its operators take.",
-            hint="Google's program benchmark_model tells it, with its option enable_op_profiling. "
+            "report how long its operators take.",
+            hint="Google's program benchmark_model measures it (its option enable_op_profiling). "
             "Or measure the same checkpoint for onnx or openvino.",
         )
 

@@ -31,7 +31,7 @@ def test_first_frame_is_the_photograph_itself() -> None:
     np.testing.assert_array_equal(verification_frames(1)[0][0], picture[20:-20, 20:-20])
 
 
-def test_pictures_are_small_and_their_origin_is_told() -> None:
+def test_pictures_are_small_and_their_origin_is_reported() -> None:
     notice = (pictures._FRAMES / "NOTICE").read_text()
     for path in pictures._FRAMES.glob("*.jpg"):
         assert path.stat().st_size < 30_000

@@ -54,7 +54,7 @@ def test_spread_takes_as_many_as_wanted_evenly(lengths, samples):
 
 
 @given(st.integers(1, 4), st.integers(2, 300))
-def test_candidates_are_bounded_and_the_last_quarter_is_for_judging(limit, frames):
+def test_candidates_are_bounded_and_the_last_quarter_is_for_evaluation(limit, frames):
     seen = Candidates(limit)
     random = np.random.default_rng(frames)
     for index in range(frames):

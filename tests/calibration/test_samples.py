@@ -105,7 +105,7 @@ def test_samples_travel_to_other_processes(bundle, clips, tmp_path):
         there[2]
 
 
-def test_frames_to_judge_by_are_not_calibrated_with(bundle, clips, tmp_path):
+def test_evaluation_frames_are_not_used_for_calibration(bundle, clips, tmp_path):
     footage = find_sequences(clips)
     first, second = collect(bundle, footage, Store(tmp_path), samples=9, evaluated=6)
     assert len(first) == 9

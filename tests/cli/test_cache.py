@@ -62,7 +62,7 @@ def test_nothing_is_made_to_say_that_there_is_nothing(cache, run, capsys):
     assert "0 bytes in 0 pieces" in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_size_is_told_and_freed(cache, run, capsys):
+def test_the_size_is_reported_and_freed(cache, run, capsys):
     _fill(cache)
     kinds = {
         "activations": {"pieces": 1, "bytes": ACTIVATIONS},
@@ -143,7 +143,7 @@ def test_quantize_works_in_a_cache_that_it_holds(spotter, spots, tmp_path, monke
     assert json.loads(clear.stdout)["error"]["code"] == "output"
 
 
-def test_doctor_tells_the_size(cache, capsys):
+def test_doctor_reports_the_size(cache, capsys):
     _fill(cache)
     assert main(["doctor", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cache"] == {"folder": str(cache), "bytes": ALL}

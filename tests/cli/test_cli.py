@@ -274,7 +274,7 @@ def test_ctrl_c_before_the_work_and_after_it_says_nothing(when, status):
     assert (done.returncode, done.stderr) == (status, "")
 
 
-def test_ctrl_c_that_a_package_tells_as_its_own_failure(spot_bundle, spot_video, monkeypatch):
+def test_ctrl_c_that_a_package_reports_as_its_own_failure(spot_bundle, spot_video, monkeypatch):
     """As OpenVINO does, and all whose compiled part is made by pybind11."""
 
     class Finder:

@@ -104,7 +104,7 @@ def test_a_camera_that_the_user_may_not_open_is_listed_with_what_helps(capsys, m
     assert "sudo usermod -aG video $USER" in said
 
 
-def test_every_target_has_a_state_and_a_mend(capsys, monkeypatch):
+def test_every_target_has_a_state_and_an_install_line(capsys, monkeypatch):
     import importlib.metadata
 
     version = importlib.metadata.version

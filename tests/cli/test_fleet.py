@@ -74,7 +74,7 @@ def table(capsys, *words):
     return found, {device["name"]: device for device in found["devices"]}
 
 
-def test_runs_tell_their_state_until_they_end_or_are_killed(
+def test_runs_report_their_state_until_they_end_or_are_killed(
     mosquitto, start_run, spot_video, tmp_path, capsys
 ):
     broker = mosquitto()
@@ -181,7 +181,7 @@ def test_a_broker_that_is_not_there_or_does_not_answer_is_named(capsys):
     assert "Connection refused" in found["error"]["message"]
 
 
-def test_a_wrong_password_is_told_and_never_shown(mosquitto, tmp_path, capsys):
+def test_a_wrong_password_is_reported_and_never_shown(mosquitto, tmp_path, capsys):
     passwords = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "me", "right"], check=True)
     passwords.chmod(0o644)
@@ -194,7 +194,7 @@ def test_a_wrong_password_is_told_and_never_shown(mosquitto, tmp_path, capsys):
     assert main(["fleet", url.format("right"), "--once", "--wait", "0.2"]) == 0
 
 
-def test_topics_that_may_not_be_read_are_told(mosquitto, tmp_path, capsys):
+def test_topics_that_may_not_be_read_are_reported(mosquitto, tmp_path, capsys):
     rules = tmp_path / "acl"
     rules.write_text("topic write #\n")
     rules.chmod(0o644)

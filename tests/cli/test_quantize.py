@@ -166,7 +166,7 @@ def test_a_layer_that_overflows_is_named(refused, spotter, tmp_path):
     assert "body/Conv gives NaN on sample 0" in refused(bundle=bundle.path)
 
 
-def test_annotations_to_judge_by_that_say_nothing(refused, spots, tmp_path):
+def test_annotations_without_tubes_are_refused(refused, spots, tmp_path):
     text = (spots / "annotations.json").read_text()
     whole = json.loads(text)
     bare = {name: {**video, "tubes": []} for name, video in whole["videos"].items()}

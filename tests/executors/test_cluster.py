@@ -161,7 +161,7 @@ def test_nobody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def test_without_the_package_its_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_its_line_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(MissingDependencyError, match="A cluster needs") as caught,

@@ -97,7 +97,7 @@ def test_an_exception_in_the_block_stops_the_work_at_once() -> None:
     assert not multiprocessing.active_children()
 
 
-def test_a_script_without_a_guard_is_told_the_line_that_it_needs(tmp_path: Path) -> None:
+def test_a_script_without_a_guard_gets_the_line_that_it_needs(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "from edgekit.executors.opening import open_executor\n"

@@ -50,7 +50,7 @@ def test_what_the_folder_takes_as_a_name_can_be_written(length, ending, tmp_path
         shutil.rmtree(path)
 
 
-def test_a_name_that_is_too_long_is_told_before_the_work(tmp_path):
+def test_a_name_that_is_too_long_is_reported_before_the_work(tmp_path):
     path = tmp_path / (256 * "a")
     for refuse in (refuse_unwritable, require_parent, lambda p: refuse_existing(p, force=True)):
         with pytest.raises(OutputError, match="too long") as caught:
@@ -130,7 +130,7 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     refuse_existing(path, force=True, mark="m.json")
 
 
-def test_a_place_where_no_folder_can_be_is_told_before_the_work(tmp_path):
+def test_a_place_where_no_folder_can_be_is_reported_before_the_work(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")
     for place, said in (
@@ -227,7 +227,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_nothing_else(tmp_
     assert (tmp_path / "0.txt").read_text() == "half"
 
 
-def test_the_umask_is_told_without_being_set(tmp_path, monkeypatch):
+def test_the_umask_is_reported_without_being_set(tmp_path, monkeypatch):
     before = os.umask(0o027)
     try:
         monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("it was set"))

@@ -93,7 +93,7 @@ def test_a_restart_is_no_rivalry_and_the_late_will_of_the_earlier_run_is_ignored
     assert states(fleet) == {"door": "ok"}
 
 
-def test_two_devices_of_one_name_are_told(fleet, clock):
+def test_two_devices_of_one_name_are_reported(fleet, clock):
     for run, host in (("a", "left"), ("b", "right"), ("a", "left")):
         fleet.take("door", status(run=run, host=host), retained=False)
     (report,) = fleet.reports()

@@ -133,7 +133,7 @@ def confirmed(frames: Sequence[Sequence[LiveTube]], closed: Sequence[Tube]) -> A
     return shown, [(tube.id, tube.label, tube.score) for tube in linker.finish()]
 
 
-def test_a_tube_is_told_with_the_best_score_that_it_had_live() -> None:
+def test_a_tube_is_reported_with_the_best_score_that_it_had_live() -> None:
     # The linker's own score of a short tube is below its live one.
     frames = [[live(7, 0.29)], [live(7, 0.35)], [live(7, 0.25)]]
     assert confirmed(frames, [ended(7, 0.2)]) == (

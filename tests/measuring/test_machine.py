@@ -50,7 +50,7 @@ def test_the_work_of_others_is_seen_and_ones_own_is_not():
         process.join()
 
 
-def test_a_machine_that_tells_nothing_gives_nothing(monkeypatch, tmp_path):
+def test_a_machine_that_reports_nothing_gives_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "_text", lambda path: "")
     monkeypatch.setattr(machine, "_numbers", lambda pattern: iter(()))
     conditions = Watch().conditions(1.0)

@@ -187,7 +187,7 @@ def test_a_frame_that_nobody_looked_at_is_null_and_stays_so(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_an_opened_file_tells_what_is_wrong_when_its_videos_are_loaded(
+def test_an_opened_file_reports_what_is_wrong_when_its_videos_are_loaded(
     tmp_path: Path, case: str
 ) -> None:
     spoil, message = WRONG[case]

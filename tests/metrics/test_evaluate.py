@@ -155,7 +155,7 @@ def test_impossible_options_are_usage_errors(options: dict[str, Any]) -> None:
         evaluate(SavedDetections(CLASSES, [video("a", 0, 0)]), **options)
 
 
-def test_detections_without_truth_cannot_be_judged() -> None:
+def test_detections_without_truth_cannot_be_evaluated() -> None:
     bare = VideoTruth("a", 1, 320, 240)
     saved = SavedDetections(CLASSES, [SavedVideo(bare, [Detections.empty(3)])])
     with pytest.raises(AnnotationError, match="nothing to compare with"):

@@ -40,7 +40,7 @@ def main() -> None:
         tests = Tests(copy, str(Path(options.python).absolute()))
         try:
             for room in options.rooms:
-                _judge(room, tests, options)
+                _test_room(room, tests, options)
         finally:
             tests.close()
 
@@ -54,7 +54,7 @@ def _copy_to(folder: Path) -> None:
         (folder / kernels.relative_to(ROOT)).write_bytes(kernels.read_bytes())
 
 
-def _judge(room: str, tests: Tests, options: argparse.Namespace) -> None:
+def _test_room(room: str, tests: Tests, options: argparse.Namespace) -> None:
     listed = {line.partition(" -- ")[0] for line in _EQUIVALENT.read_text().splitlines()}
     modules = sorted((tests.copy / "edgekit" / room).rglob("*.py"))
     names = [path.relative_to(tests.copy).as_posix() for path in modules]

@@ -102,7 +102,7 @@ def test_no_two_neighbouring_weights_overflow(done):
     assert rounded == len(done.layers)
 
 
-def test_the_bundle_that_was_judged_last_is_written_only_if_it_is_the_chosen_one(done, tmp_path):
+def test_the_bundle_that_was_measured_last_is_written_only_if_it_is_the_chosen_one(done, tmp_path):
     bundle = done.bundle
     chosen = frozenset(bundle.manifest.quantization.kept_float)
     assert last_evaluated(bundle.path, chosen).sha256 == bundle.sha256
@@ -209,7 +209,7 @@ def test_every_target_has_a_quantizer_of_its_own():
     assert len({type(quantizer(target)) for target in TARGETS.own}) == len(TARGETS.own)
 
 
-def test_annotated_frames_are_judged_by_their_annotations(bundle, footage, store, tmp_path):
+def test_annotated_frames_are_compared_with_their_annotations(bundle, footage, store, tmp_path):
     found = gather(bundle, footage, footage, store, samples=6)
     assert len(found.samples) == 6
     used = {(place.sequence, place.frame) for place in found.samples.places}
@@ -239,7 +239,7 @@ def test_without_annotations_the_tubes_of_the_float_model_are_the_truth(bundle, 
     assert (check.float_map, check.drop) == (1, 0)
 
 
-def test_where_nothing_is_found_there_is_no_tube_to_judge_by(bundle, tmp_path, store):
+def test_where_nothing_is_found_there_is_no_tube_as_ground_truth(bundle, tmp_path, store):
     random = np.random.default_rng(0)
     for number in range(8):
         noise = random.integers(0, 60, (64, 64, 3), np.uint8)

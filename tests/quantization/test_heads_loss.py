@@ -41,7 +41,7 @@ def test_annotations_of_other_places_are_found_nowhere(spotter, samples, store):
     assert (found.annotated, found.float_map, found.agreement) == (True, 0, 1)
 
 
-def test_a_judge_without_anything_to_judge_by_says_what_is_missing(spotter, samples, store):
+def test_a_loss_without_ground_truth_says_what_is_missing(spotter, samples, store):
     with pytest.raises(
         CalibrationError, match=r"None of the 5 frames .* annotated action"
     ) as error:

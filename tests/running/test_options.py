@@ -152,7 +152,7 @@ def test_no_two_sources_write_to_the_same_place(count: int, names: list[str]) ->
     assert all(own.tubes == options.tubes and own.session == options.session for own in every)
 
 
-def test_a_single_source_writes_where_it_was_told(tmp_path: Path) -> None:
+def test_a_single_source_writes_to_the_named_place(tmp_path: Path) -> None:
     options = RunOptions(files=FileOptions(events="./events.jsonl"))
     assert options.of_source(0) is options
     assert options.files.named() == {"events": "./events.jsonl"}

@@ -137,7 +137,7 @@ def test_a_scene_that_stands_still_is_compared_with_itself_in_the_end():
 
 
 @pytest.mark.parametrize("every", [2, 3, 5])
-def test_a_refined_repeat_is_told_from_a_small_motion_in_a_still_scene(every):
+def test_a_refined_repeat_is_distinguished_from_a_small_motion_in_a_still_scene(every):
     """H.264 changes a repeat a little everywhere: in sum by more than a limb that moves."""
     noise = np.random.default_rng(1)
     scene = noise.integers(40, 200, (240, 320, 3)).astype(np.uint8)

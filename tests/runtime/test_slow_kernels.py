@@ -66,7 +66,7 @@ def test_eval_says_it_once_for_all_its_processes(run, spots, spotter):
     assert run(*words)[1] == 1
 
 
-def test_doctor_tells_it_as_a_problem(run, checkout):
+def test_doctor_reports_it_as_a_problem(run, checkout):
     done, count = run("doctor", "--json")
     assert count == 0
     found = json.loads(done.stdout)

@@ -144,7 +144,7 @@ def test_a_path_that_a_shell_would_change_is_quoted(tmp_path, load):
     assert said.stdout == f"{checkout}[host]\n"
 
 
-def test_a_foreign_distribution_of_the_same_package_is_told(tmp_path, load):
+def test_a_foreign_distribution_of_the_same_package_is_reported(tmp_path, load):
     distribution(tmp_path / "site", "edgekit-vision")
     installed = load()
     assert installed.foreign() is None
@@ -159,7 +159,7 @@ def test_our_own_earlier_name_is_not_foreign(tmp_path, load):
     assert load().foreign() is None
 
 
-def test_nothing_tells_people_to_install_a_distribution_of_another_name():
+def test_no_text_names_a_distribution_of_another_name():
     files = [ROOT / "README.md", ROOT / "Makefile", ROOT / "pyproject.toml"]
     files += [path for path in (ROOT / "docs").rglob("*") if path.suffix == ".md"]
     for folder in ("edgekit", "targets", "calibration", "quantization", "benchmarks", "tests"):

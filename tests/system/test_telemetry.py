@@ -40,7 +40,7 @@ def modules_that_import(names):
                     yield ".".join(relative.parts).removesuffix(".__init__")
 
 
-def test_every_module_that_loads_onnxruntime_silences_it_first():
+def test_every_module_that_loads_onnxruntime_opts_out_first():
     """Only ``import_onnxruntime`` imports it; others may take what lies inside it afterwards."""
     modules = sorted({*modules_that_import({"onnxruntime"})})
     assert modules
@@ -104,14 +104,14 @@ def test_a_package_that_reports_is_hidden_from_one_import(tmp_path, monkeypatch,
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "openvino_telemetry", raising=False)
     finders = list(sys.meta_path)
-    assert not telemetry.import_silently("wants").told
+    assert not telemetry.import_without_reports("wants").told
     assert "openvino_telemetry" not in sys.modules
     assert sys.meta_path == finders
     assert not caplog.records
     del sys.modules["wants"]
     import openvino_telemetry  # as another program may have
 
-    telemetry.import_silently("wants")
+    telemetry.import_without_reports("wants")
     assert "openvino_telemetry was imported before EdgeKit" in caplog.text
     assert sys.modules.pop("openvino_telemetry") is openvino_telemetry
     del sys.modules["wants"]

@@ -39,7 +39,7 @@ def test_auto_measures_every_form_and_records_all(deformable: Path, tmp_path: Pa
     assert model_of(tmp_path / "auto") == model_of(tmp_path / "named")
 
 
-def test_the_command_and_inspect_tell_the_choice(
+def test_the_command_and_inspect_report_the_choice(
     deformable: Path, tmp_path: Path, capsys: Any
 ) -> None:
     out = tmp_path / "auto"
@@ -77,7 +77,7 @@ def test_a_form_out_of_tolerance_is_left_out(deformable: Path, tmp_path: Path) -
     assert found.refused == {"deform_conv": "it differs"}
 
 
-def test_if_no_form_holds_the_first_error_is_told(tmp_path: Path) -> None:
+def test_if_no_form_holds_the_first_error_is_reported(tmp_path: Path) -> None:
     def export(form: str) -> Bundle:
         raise BoundError(f"{form} differs")
 

@@ -48,7 +48,7 @@ def test_both_runtimes_count_the_same_multiply_adds(
     assert counted[0] == pytest.approx(counted[1], rel=0.25)
 
 
-def test_what_tflite_does_not_tell_is_said_by_name(lite: Bundle, tensor: Any) -> None:
+def test_what_tflite_does_not_report_is_named(lite: Bundle, tensor: Any) -> None:
     with open_session(lite, ONE) as session:
         with pytest.raises(EdgeKitError, match="ai_edge_litert has no profiler") as caught:
             session.profile({"input": tensor})

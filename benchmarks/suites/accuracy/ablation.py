@@ -56,10 +56,10 @@ def ablate(bundle: Path, truth: Truth) -> dict[str, EvalResult]:
             )
         truth = in_classes_of(detector.classes, truth)
         means = _means(detector, truth)
-        return {row: _judge(detector, truth, means, part) for row, part in ROWS.items()}
+        return {row: _evaluate(detector, truth, means, part) for row, part in ROWS.items()}
 
 
-def _judge(detector: Detector, truth: Truth, means: Array, part: slice) -> EvalResult:
+def _evaluate(detector: Detector, truth: Truth, means: Array, part: slice) -> EvalResult:
     videos = []
     for video in truth.videos:
         found = []

@@ -1,11 +1,11 @@
 """Measures what ``edgekit run --motion-gate`` saves without motion, and loses with motion.
 
 Run it as ``python -m edgekit.benchmarks.suites.accuracy.motion_gate``; it needs the extra
-``video``. The first table repeats half a minute of quiet footage of each kind, with and without the
+``video``. The first table repeats half a minute of still footage of each kind, with and without the
 gate. It compares the CPU time of the pipeline, decoding and learning included. The second table
 plays puppets that hold still, act, and hold still again, each clip with a mild disturbance of one
 kind. It compares the tubes of runs with and without the gate with the true ones. The third table
-has the same scenes in the full disturbance. It tells in which picture the gate wakes, counted from
+has the same scenes in the full disturbance. It shows in which picture the gate wakes, counted from
 the first one in which a puppet has moved.
 """
 
@@ -90,9 +90,9 @@ def _read_only(source: Source) -> float:
     return time.process_time() - begin
 
 
-def _quiet(detector: Detector, folder: Path, seed: int, minutes: int) -> None:
+def _still(detector: Detector, folder: Path, seed: int, minutes: int) -> None:
     print(
-        "| quiet | limit, levels | CPU, ms a frame | with the gate | reading | share "
+        "| still scene | limit, levels | CPU, ms a frame | with the gate | reading | share "
         "| woken a minute |\n| --- | --- | --- | --- | --- | --- | --- |"
     )
     for number, (kind, (*_, crf)) in enumerate(KINDS.items()):
@@ -242,7 +242,7 @@ def main() -> None:
         Detector(arguments.bundle, options=options) as detector,
     ):
         if arguments.minutes:
-            _quiet(detector, Path(name), arguments.seed, arguments.minutes)
+            _still(detector, Path(name), arguments.seed, arguments.minutes)
         if arguments.clips:
             _puppets(detector, Path(name), arguments.seed, arguments.clips)
         if arguments.scenes:

@@ -3,7 +3,7 @@
 A simulated device runs a good release. Then come a bundle whose model cannot be loaded, one that
 fails after some seconds of work, one that is too slow for the source, and options with an MQTT
 broker that is not there, so that the health is degraded. For each, the seconds from the beginning
-of its trial are told: until it is taken back, and until the good release gives frames again.
+of its trial are printed: until it is taken back, and until the good release gives frames again.
 
     python -m edgekit.benchmarks.suites.deployment.bad_releases
 """

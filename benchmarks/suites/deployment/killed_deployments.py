@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _kill(trial: Trial, bundle: Path, kind: str, after: float) -> str:
-    """Kills a part of a deployment after some seconds; returns the last step that it told."""
+    """Kills a part of a deployment after some seconds; returns the last step that it reported."""
     process = subprocess.Popen(
         trial.command(*_NAMES, bundle, watch=600), env=trial.environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

@@ -184,7 +184,7 @@ def main() -> int:
     print(machine(), flush=True)
     seconds = 20 + _SECONDS * arguments.swaps
     whole, growths = True, []
-    # A tube that does not end grows with its history: the same run without changes tells how much.
+    # A tube that does not end grows with its history: the same run without changes shows how much.
     for swaps in (0, arguments.swaps):
         print(f"\n{swaps} changes", flush=True)
         samples, outcomes, delays = _measured(arguments, swaps, seconds)

@@ -159,14 +159,14 @@ def _print_sources(folder: Path, report: dict[str, Any]) -> None:
         "\n| source | FPS of the source | FPS taken | share | frames | outages | lost in outages "
         "| skipped forward | events lost | events |\n|---|---|---|---|---|---|---|---|---|---|"
     )
-    for number, (kind, told) in enumerate(zip(KINDS, report["sources"], strict=True)):
+    for number, (kind, source) in enumerate(zip(KINDS, report["sources"], strict=True)):
         text = (folder / f"e-{number}.jsonl").read_text()
         lines = [json.loads(line) for line in text.splitlines()]
         rate, outages, lost = rate_of(lines)
         seeks = sum(line["type"] == "gap" and line["reason"] == "seek" for line in lines)
         problems = "; ".join(problems_of(lines)[:2]) or "valid"
-        events = sum(sink["lost"] for sink in told["sinks"])
-        cells = [kind.name, kind.fps, f"{rate:.2f}", f"{rate / kind.fps:.3f}", told["frames"]]
+        events = sum(sink["lost"] for sink in source["sinks"])
+        cells = [kind.name, kind.fps, f"{rate:.2f}", f"{rate / kind.fps:.3f}", source["frames"]]
         print(f"| {' | '.join(map(str, [*cells, outages, lost, seeks, events, problems]))} |")
 
 

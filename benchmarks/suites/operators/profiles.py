@@ -1,9 +1,9 @@
 """Measures how much the profiler of each runtime distorts, and where the time of a network goes.
 
 Run it as ``python -m edgekit.benchmarks.suites.operators.profiles [BUNDLE...]``. For each bundle,
-and each runtime that tells its operators, it prints the time of an inference without the profiler,
-the ratio with it, the share of the operators in it, and the time by type of operator. Inputs are
-noise; the default is the two shipped bundles on one thread.
+and each runtime that reports its operators, it prints the time of an inference without the
+profiler, the ratio with it, the share of the operators in it, and the time by type of operator.
+Inputs are noise; the default is the two shipped bundles on one thread.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import numpy as np
 from edgekit.assets import default_bundle
 from edgekit.measuring.timing import machine
 from edgekit.system.telemetry import import_onnxruntime
-from edgekit.targets.muted_output import silence
+from edgekit.targets.muted_output import muted
 
 __all__ = ["main", "with_batch"]
 
@@ -49,7 +49,7 @@ def _session(model: bytes) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    with silence():
+    with muted():
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

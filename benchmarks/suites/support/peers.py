@@ -25,7 +25,7 @@ from edgekit.quantization.rounding.compensation import LARGEST
 from edgekit.quantization.rounding.integer_weights import Convolution
 from edgekit.runtime.types import Array
 from edgekit.system.telemetry import import_onnxruntime
-from edgekit.targets.openvino.importing import import_openvino, import_quietly
+from edgekit.targets.openvino.importing import import_from_extra, import_openvino
 
 __all__ = ["PEERS", "Peer"]
 
@@ -54,7 +54,7 @@ def _static(
 
 def _nncf(bundle: Bundle, samples: Samples, folder: Path) -> tuple[str, ...]:
     openvino = import_openvino(_PURPOSE)
-    nncf = import_quietly("nncf", "openvino-host", _PURPOSE)
+    nncf = import_from_extra("nncf", "openvino-host", _PURPOSE)
     model = openvino.Core().read_model(bundle.model_path)
     openvino.save_model(nncf.quantize(model, nncf.Dataset(samples, dict)), folder / "model.xml")
     return "model.xml", "model.bin"

@@ -145,7 +145,7 @@ _SERVICES = (
         "--trusted-proxy",
         multiple=True,
         metavar="ADDRESS",
-        help="IP address or network of a proxy whose X-Forwarded-For header tells the addresses of "
+        help="IP address or network of a proxy whose X-Forwarded-For header has the addresses of "
         "its viewers, such as 127.0.0.1 or 10.0.0.0/24. EdgeKit believes no other address. "
         "Repeat the option for several proxies.",
     ),

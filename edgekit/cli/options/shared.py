@@ -227,7 +227,7 @@ def _set_verbosity(context: click.Context, parameter: click.Parameter, value: bo
 
 
 def is_quiet() -> bool:
-    """Returns whether the command was told to print only errors and the result."""
+    """Returns whether the command prints only errors and the result."""
     context = click.get_current_context(silent=True)
     return context is not None and context.meta.get(_LEVEL) == logging.ERROR
 

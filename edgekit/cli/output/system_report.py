@@ -94,4 +94,7 @@ def _camera(camera: CameraReport) -> list[str]:
         return [f"{title} {NOT_PERMITTED}", f"  Run: {GROUP_LINE}", "  Then log in again."]
     if camera.problem:
         return [f"{title} {camera.problem}"]
-    return [title, *(offered(camera.formats, width=71, indent="  ") or ["  It tells no formats."])]
+    return [
+        title,
+        *(offered(camera.formats, width=71, indent="  ") or ["  It reports no formats."]),
+    ]

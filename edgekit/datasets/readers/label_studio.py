@@ -98,8 +98,8 @@ def _video(
             f"The layout label-studio needs the video '{name}', for its size. {error.message}",
             hint=error.hint,
         ) from error
-    told = max((int(one.framesCount or 0) for one in regions), default=0)
-    frames = facts.frames or told
+    stated = max((int(one.framesCount or 0) for one in regions), default=0)
+    frames = facts.frames or stated
     tubes: list[TruthTube] = []
     for number, region in enumerate(regions):
         which = f"{where}, region {number}"

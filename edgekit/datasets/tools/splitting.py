@@ -23,7 +23,7 @@ def recording_of(name: str, pattern: re.Pattern[str] | None = None) -> str:
     """Returns the recording that a video is a clip of; the video itself if its name does not tell.
 
     Args:
-        name: Name of the video. Of a path, the last part tells.
+        name: Name of the video. Only the last part of a path counts.
         pattern: Regular expression whose first group is the recording; by default those of the
             names of UCF101 and HMDB51.
     """

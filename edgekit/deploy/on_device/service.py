@@ -136,7 +136,7 @@ class Service:
         if active != "active":
             how = f"{sub or active}, result {found.get('Result', 'unknown')}"
             return Health("dead", None, f"the service is {how}")
-        return _served(address) if address else _told(found.get("StatusText", ""))
+        return _served(address) if address else _reported(found.get("StatusText", ""))
 
     def log(self) -> str:
         """Returns the last words of the service in the journal; empty if there are none."""
@@ -173,7 +173,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _served(address: str) -> Health:
-    """Returns the health that the live page of a run tells."""
+    """Returns the health that the live page of a run reports."""
     try:
         with urllib.request.urlopen(address, timeout=3) as answer:  # noqa: S310  # our own page
             found: dict[str, Any] = json.load(answer)
@@ -196,8 +196,8 @@ def _served(address: str) -> Health:
     return Health(level, rate, f"{words}: {faults[0]}" if faults else words)
 
 
-def _told(text: str) -> Health:
-    """Returns the health that a run told systemd; a run that tells nothing counts as well."""
+def _reported(text: str) -> Health:
+    """Returns the health that a run reported to systemd; without a report it is ``ok``."""
     match = _STATUS_TEXT.search(text)
     if match is None:
         return Health("ok", None, "the service runs")

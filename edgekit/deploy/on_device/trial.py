@@ -82,7 +82,7 @@ def try_release(
 
     Raises:
         HungUpError: The workstation closed the connection. The current release runs again.
-        DeviceError: systemd does not do what it is told. The current release runs again.
+        DeviceError: systemd does not carry out a request. The current release runs again.
     """
     before = None
     if releases.current() is not None:

@@ -136,7 +136,7 @@ class Broadcast:
         self.is_over = False
         self._poked = False
         self._due = 0.0
-        self._told: tuple[int, float] = (0, 0.0)
+        self._sent: tuple[int, float] = (0, 0.0)
         self._offered: Snapshot | None = None
         self._message: tuple[int, bytes] = (0, b"")
 
@@ -164,27 +164,27 @@ class Broadcast:
         """Adds a viewer."""
         self.viewers.add(viewer)
         self._offered = self._channel.newest
-        self._tell_news()
+        self._send_news()
 
     def tick(self) -> None:
         """Drops stalled viewers and sends a due state; called a few times per second."""
         for viewer in tuple(self.viewers):
             viewer.drop_if_stalled()
         if self.viewers:
-            self._tell_news()
+            self._send_news()
 
-    def _tell_news(self) -> None:
+    def _send_news(self) -> None:
         """Sends the state if there is a new frame or the last state is a second old."""
         newest, now = self._channel.newest, self._loop.time()
         number = newest.number if newest else 0
-        if number != self._told[0] or now - self._told[1] >= _FRESHEN or not self.states:
-            self._tell(number, now)
+        if number != self._sent[0] or now - self._sent[1] >= _FRESHEN or not self.states:
+            self._send_state(number, now)
 
     def finish(self) -> None:
         """Announces the end of the run."""
         self.is_over = True
         if self.viewers:
-            self._tell(0, self._loop.time())
+            self._send_state(0, self._loop.time())
 
     def picture(self, *, after: int) -> tuple[int, bytes | None]:
         """Returns number and message of the offered frame; no message up to number ``after``."""
@@ -206,8 +206,8 @@ class Broadcast:
         self._offered = self._channel.newest
         self._wake()
 
-    def _tell(self, number: int, now: float) -> None:
-        self._told = (number, now)
+    def _send_state(self, number: int, now: float) -> None:
+        self._sent = (number, now)
         self.state_message = _packed({**self._channel.state(), "sources": self._sources()})
         self.states += 1
         self._wake()

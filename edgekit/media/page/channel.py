@@ -197,7 +197,7 @@ class Channel(Sink):
                 "source": self._info.source if self._info else "",
                 "status": self._activity.status,
                 "bundle": self._bundle_json(),
-                "seconds_since_frame": round(self._activity.silence, 1),
+                "seconds_since_frame": round(self._activity.seconds_since_frame, 1),
                 "frames": self._newest.number if self._newest else 0,
                 "dropped": self._dropped,
                 "rate": round(self._activity.rate, 2),

@@ -190,7 +190,7 @@ class PageServer:
             raise self._failure
 
     def stop(self) -> None:
-        """Tells the viewers that the run is over, and stops within two seconds."""
+        """Informs the viewers that the run is over, and stops within two seconds."""
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(_JOIN_SECONDS)

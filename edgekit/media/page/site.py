@@ -74,7 +74,7 @@ class Site:
         """Returns the response to a request; invalid requests get a status from 400 to 429."""
         if request.method not in ("GET", "HEAD"):
             return _text(405, "Only GET and HEAD are answered here.", Allow="GET, HEAD")
-        verdict = self._judge(request)
+        verdict = self._verdict(request)
         path = request.path
         if path == "/health" and (verdict is Verdict.ADMITTED or self._may_ask_health(request)):
             return self._health()
@@ -89,12 +89,12 @@ class Site:
         name = "index.html" if path == "/" else path[1:]
         return self._file(name) if name in self._files else _text(404, "There is nothing here.")
 
-    def _judge(self, request: web.BaseRequest) -> Verdict:
+    def _verdict(self, request: web.BaseRequest) -> Verdict:
         shown = request.query.get("token")
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         if shown is None and scheme.lower() == "bearer":
             shown = credentials.strip()
-        return self._door.judge(
+        return self._door.check(
             peer=self._peer(request),
             host=request.headers.get("Host", ""),
             shown=shown,

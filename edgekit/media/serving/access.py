@@ -66,7 +66,7 @@ class FailureLimit:
     """Counts wrong guesses of each peer: after ten within a minute, the peer has to wait.
 
     Repeating a guess counts once. A page that was left open repeats the cookie of an earlier run,
-    and repetition tells an attacker nothing. The table is bounded: when it is full, the peer whose
+    and repetition shows an attacker nothing. The table is bounded: when it is full, the peer whose
     last failure is oldest is forgotten.
     """
 
@@ -144,7 +144,7 @@ class Door:
         origin = self._public.get(host.lower())
         return origin is not None and origin.scheme == "https"
 
-    def judge(self, *, peer: str, host: str, shown: str | None, cookie: str | None) -> Verdict:
+    def check(self, *, peer: str, host: str, shown: str | None, cookie: str | None) -> Verdict:
         """Decides about a request.
 
         Args:

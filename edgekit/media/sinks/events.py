@@ -146,15 +146,15 @@ class EventsSink(Sink):
 
     def bundle(self, change: BundleChange) -> None:
         """Writes a ``bundle`` event; later ``start`` events name the bundle that runs."""
-        told = {"name": change.name, "sha256": change.sha256}
+        bundle = {"name": change.name, "sha256": change.sha256}
         if change.error is None:
-            self._started = {**self._started, "bundle": told, "classes": change.classes}
+            self._started = {**self._started, "bundle": bundle, "classes": change.classes}
         self._write(
             {
                 "type": "bundle",
                 "index": change.index,
                 "outcome": change.outcome,
-                "bundle": told,
+                "bundle": bundle,
                 "classes": change.classes,
                 **({} if change.error is None else {"error": change.error}),
                 "time": _now(),

@@ -7,13 +7,13 @@ import urllib.request
 from http.client import HTTPException
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["tells_length"]
+__all__ = ["has_length"]
 
 _LISTS = ("mpegurl", "dash+xml")
 """Parts of the content types of playlists, which only name the video."""
 
 
-def tells_length(address: str, patience: float) -> bool:
+def has_length(address: str, patience: float) -> bool:
     """Returns whether a web server declares the length of a video, so that the video has an end.
 
     Args:

@@ -20,7 +20,7 @@ __all__ = ["RawSource"]
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"YUV4MPEG2"
 _LONGEST_LINE = 1024
-_MEND = (
+_HINT = (
     "Raw frames: ffmpeg -i CLIP -f rawvideo -pix_fmt bgr24 - | "
     "edgekit run --source - --raw-size WxH\n"
     "Or with their size in them: ffmpeg -i CLIP -f yuv4mpegpipe -pix_fmt yuv420p - | "
@@ -60,7 +60,7 @@ class RawSource(Source):
             self.width, self.height, self.fps = self._form[:3]
             self._first = self._picture()
             if self._first is None:
-                raise MediaError("Standard input ended before the first whole frame.", hint=_MEND)
+                raise MediaError("Standard input ended before the first whole frame.", hint=_HINT)
         except BaseException:
             self.close()
             raise
@@ -97,7 +97,7 @@ class RawSource(Source):
         elif options.raw_size is None and head:
             raise UsageError(
                 f"Frames on standard input that are not y4m need {parameter('raw_size', 'WxH')}.",
-                hint=_MEND,
+                hint=_HINT,
             )
         else:
             self._pipe.put_back(head)
@@ -138,7 +138,7 @@ class RawSource(Source):
             raise MediaError(
                 f"The y4m on {self.name} is damaged after {self.position} frames: "
                 f"the word FRAME was expected, {line[:16]!r} was found.",
-                hint=_MEND,
+                hint=_HINT,
             )
         return False
 
@@ -147,10 +147,10 @@ def _standard_input() -> int:
     try:
         descriptor = sys.stdin.fileno()
     except (AttributeError, OSError, ValueError):
-        raise MediaError("Standard input is closed; frames were expected.", hint=_MEND) from None
+        raise MediaError("Standard input is closed; frames were expected.", hint=_HINT) from None
     if os.isatty(descriptor):
         raise UsageError(
-            "Standard input is a terminal; frames from a pipe were expected.", hint=_MEND
+            "Standard input is a terminal; frames from a pipe were expected.", hint=_HINT
         )
     return descriptor
 

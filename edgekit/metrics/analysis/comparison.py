@@ -17,7 +17,7 @@ from edgekit.runtime.types import Array
 __all__ = ["FEW_VIDEOS", "Comparison", "Difference", "compare", "verdicts"]
 
 FEW_VIDEOS = 20
-"""Number of videos below which the intervals are too narrow, and a reader should be told."""
+"""Number of videos below which the intervals are too narrow, and a report should say so."""
 
 _ROUNDS = 1000
 _LEVEL = 0.95

@@ -1,4 +1,4 @@
-"""Tells whether changes that ``edgekit.runtime.motion`` measures exceed given limits of noise."""
+"""Decides whether changes that ``edgekit.runtime.motion`` measures exceed given limits of noise."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class MotionGate:
 
     The gate learns the changes by noise, rain, flicker, camera shake and compression. It learns in
     the first seconds in which the network detects no action. Until then, or if the changes cannot
-    be told from motion, everything counts as moving. If something acts from the beginning,
+    be distinguished from motion, everything counts as moving. If something acts from the beginning,
     correctly or not, the limits are finally learnt outside its box. If the limits are exceeded for
     long without an action, for example by rain, they are learnt again.
 
@@ -177,7 +177,7 @@ class MotionGate:
                 self._accept(limits(sample.largest, free))
 
     def _accept(self, learnt: _Map | None) -> None:
-        """Uses limits from now on; None says that noise cannot be told from motion."""
+        """Uses limits from now on; None says that noise cannot be distinguished from motion."""
         if learnt is None:
             if not self._refused:
                 _LOG.warning(

@@ -99,12 +99,12 @@ def compiled() -> ctypes.CDLL | None:
         return None
     library, problem = load()
     if library is None:
-        _tell(problem)
+        _warn(problem)
     return library
 
 
 @functools.cache
-def _tell(problem: str) -> None:
+def _warn(problem: str) -> None:
     _LOG.warning(
         "EdgeKit computes with numpy, which is up to ten times slower: %s. %s", problem, rebuild()
     )

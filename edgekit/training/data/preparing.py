@@ -75,7 +75,7 @@ def prepared_clips(
         source: Where the clips come from.
         group: Processes that train together.
         progress: Display of the progress.
-        say: Function that tells the user what will be stored.
+        say: Function that shows the user what will be stored.
 
     Raises:
         MediaError: A video or picture is missing or cannot be read, or is shorter than annotated.

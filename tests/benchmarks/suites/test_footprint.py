@@ -39,7 +39,7 @@ def test_every_package_has_a_size_and_the_largest_is_first(tmp_path):
     assert list(installed_sizes(tmp_path).items()) == [("large 1.2", 2000), ("small 1.2", 10)]
 
 
-def test_a_fresh_process_tells_its_memory_and_times(clip):
+def test_a_fresh_process_reports_its_memory_and_times(clip):
     assert 50 << 20 < peak_memory(PYTHON, clip) < 2 << 30
     assert 0 < seconds_of_imports(PYTHON) < 60
     assert 0 < first_frame(PYTHON, clip) < 60

@@ -33,7 +33,7 @@ def samples(memory, threads=lambda minute: 40):
     return [SizeSample(minute, (memory(minute), threads(minute), 20)) for minute in minutes]
 
 
-def test_a_leak_is_told_from_noise():
+def test_a_leak_is_distinguished_from_noise():
     noise = itertools.cycle([-30.0, 20.0, 10.0])
     flat = trends_of(samples(lambda minute: 700 + next(noise)))
     assert all(trend.is_flat for trend in flat.values())

@@ -51,7 +51,7 @@ def test_an_actor_without_a_tube_is_lost_or_gained(others):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_quiet_changes_every_picture_and_little(kind):
+def test_each_kind_of_still_scene_changes_every_picture_and_little(kind):
     still = np.random.default_rng(0).integers(60, 200, (12, 16, 3), dtype=np.uint8)
     still = still.repeat(8, axis=0).repeat(8, axis=1)
     found = list(disturbed(kind, 3, [still] * 20))

@@ -101,7 +101,7 @@ def test_files_that_are_left_are_seen(strace_command, tmp_path):
     assert {path.relative_to(tmp_path).as_posix() for path in left} == {"made", "made/ü", "link"}
 
 
-def test_what_onnxruntime_leaves_unless_it_is_told_is_seen(strace_command, tmp_path):
+def test_what_onnxruntime_leaves_without_the_variable_is_seen(strace_command, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", "1.32")
     assert onnxruntime
     assert any(path.name == "deviceid" for path in ran(tmp_path, "import onnxruntime").left)

@@ -48,7 +48,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize("fault", TOLD)
-def test_each_place_tells_of_a_fault(spot_bundle, spot_images, tmp_path, fault):
+def test_each_place_reports_a_fault(spot_bundle, spot_images, tmp_path, fault):
     options = ("--bundle", str(spot_bundle))
     try:
         said = play(fault, tmp_path, spot_images(60), *options)

@@ -282,7 +282,7 @@ def test_a_cap_leaves_the_frames_it_takes_as_they_were(edgekit, spot_video, tmp_
     assert "--fps left out 18 frames." in edgekit("--source", source, "--fps", 10)[1]
 
 
-def test_a_quiet_video_lets_the_network_rest(edgekit, spot_folder, tmp_path):
+def test_a_still_video_lets_the_network_rest(edgekit, spot_folder, tmp_path):
     folder, events = spot_folder([(128, 96)] * 200), tmp_path / "e.jsonl"
     for path in folder.iterdir():
         cv2.imwrite(str(path), np.full((96, 128, 3), 60, np.uint8))

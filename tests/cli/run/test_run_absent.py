@@ -126,7 +126,7 @@ def test_one_that_is_dead_at_the_start_runs_once_it_comes(begin, mjpeg_servers, 
     assert (tmp_path / "p-1.png").exists()
 
 
-def test_one_that_never_comes_is_told_at_the_end(run, mjpeg_servers, tmp_path):
+def test_one_that_never_comes_is_reported_at_the_end(run, mjpeg_servers, tmp_path):
     here, dead = mjpeg_servers(), mjpeg_servers()
     here.start()
     more = ["--duration", "3", "--events", tmp_path / "e.jsonl", "--video", tmp_path / "v.mkv"]
@@ -161,7 +161,7 @@ def test_one_source_that_is_away_at_the_end_is_no_success(run, mjpeg_server):
     assert "was not reachable when the run ended" in stdout
 
 
-def test_a_run_that_was_interrupted_tells_it_too(begin, mjpeg_servers, tmp_path):
+def test_a_run_that_was_interrupted_reports_it_too(begin, mjpeg_servers, tmp_path):
     here, dead = mjpeg_servers(), mjpeg_servers()
     here.start()
     process = begin(here.url, dead.url)

@@ -236,7 +236,7 @@ def test_a_live_run_does_not_start_without_its_sinks(ink, run, mjpeg_server):
         ("codec", "TypeError: expected codec as str; found 5"),
     ],
 )
-def test_a_property_that_fails_is_told_as_trouble(ink, run, where, said):
+def test_a_property_that_fails_is_reported_as_trouble(ink, run, where, said):
     status, report, _ = run("--sink", f"faulty:{where}")
     assert status == 3
     assert report["frames"] == 12

@@ -82,7 +82,7 @@ def begin(start_run, listener):
 
 @linux
 @pytest.mark.parametrize("listener", ["path", "abstract"], indirect=True)
-def test_a_run_tells_when_it_is_ready_and_when_it_ends(begin, listener, mjpeg_server, tmp_path):
+def test_a_run_reports_when_it_is_ready_and_when_it_ends(begin, listener, mjpeg_server, tmp_path):
     mjpeg_server.start()
     options = tmp_path / "options.toml"
     options.write_text("score = 0.4\n")
@@ -104,7 +104,7 @@ def test_a_run_tells_when_it_is_ready_and_when_it_ends(begin, listener, mjpeg_se
 
 
 @linux
-def test_a_lost_source_is_told_and_is_no_reason_to_start_anew(begin, listener, mjpeg_servers):
+def test_a_lost_source_is_reported_and_is_no_reason_to_start_anew(begin, listener, mjpeg_servers):
     here, dead = mjpeg_servers(), mjpeg_servers()
     here.start()
     process = begin("--source", here.url, "--source", dead.url, "--patience", "3", watchdog=4)
@@ -120,7 +120,7 @@ def test_a_lost_source_is_told_and_is_no_reason_to_start_anew(begin, listener, m
 
 
 @linux
-def test_a_run_that_hangs_feeds_no_watchdog(begin, listener, mjpeg_server):
+def test_a_run_that_hangs_sends_no_watchdog_message(begin, listener, mjpeg_server):
     mjpeg_server.start()
     # So patient that the silence is never taken for a loss.
     begin("--source", mjpeg_server.url, "--patience", "600", watchdog=2)
@@ -148,7 +148,7 @@ def test_a_check_and_a_run_that_cannot_begin_say_nothing(begin, listener, spot_v
 
 
 @linux
-def test_a_file_is_told_to_its_end(begin, listener, spot_video):
+def test_a_file_is_reported_to_its_end(begin, listener, spot_video):
     process = begin(spot_video(60), "--realtime")
     listener.until("READY=1")
     listener.until("STOPPING=1")
@@ -220,7 +220,7 @@ def test_names_cannot_forge_messages(told):
     assert statuses == ["0 of 1 sources give frames, 0 a second. Lost: a READY=1 MAINPID=1."]
 
 
-def test_the_status_tells_the_rate_of_the_last_seconds_and_what_stalls(told):
+def test_the_status_reports_the_rate_of_the_last_seconds_and_what_stalls(told):
     now = [100.0]
     manager, _ = told
     fast, slow = manager.sink(list), manager.sink(list)

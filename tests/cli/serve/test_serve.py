@@ -164,7 +164,7 @@ def test_the_page_is_whole_and_needs_nothing_from_elsewhere(running):
     assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", "".join(texts))
 
 
-def test_health_tells_how_the_run_does(running, monkeypatch):
+def test_health_reports_how_the_run_does(running, monkeypatch):
     wait_until(lambda: running.get("/health")[0] == 200)
     _, headers, body = running.get("/health")
     health = json.loads(body)
@@ -387,7 +387,7 @@ def test_stalled_viewers_do_not_hold_up_the_end(spot_bundle, monkeypatch):
         run.end()
 
 
-def test_the_end_is_told(spot_bundle, monkeypatch):
+def test_the_end_is_reported(spot_bundle, monkeypatch):
     monkeypatch.setattr(serving, "_FAREWELL_SECONDS", LIMIT)
     monkeypatch.setattr(serving, "_JOIN_SECONDS", LIMIT)
     with Running(spot_bundle) as run:
@@ -533,7 +533,7 @@ class TestToken:
         assert running.get("/health")[0] in (200, 503, 429)
 
 
-def test_other_addresses_get_a_token_that_is_told_once(spot_bundle):
+def test_other_addresses_get_a_token_that_is_reported_once(spot_bundle):
     with Running(spot_bundle, address="0.0.0.0:0") as run:
         assert len(run.lines) == 1
         query = run.link.partition("/?")[2]

@@ -119,7 +119,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
     assert "annotations.xml" in caught.value.message
 
 
-def test_pictures_are_told_what_to_export(tmp_path: Path) -> None:
+def test_an_export_of_pictures_is_refused_with_the_format_to_choose(tmp_path: Path) -> None:
     (tmp_path / "annotations.xml").write_text(IMAGES)
     with pytest.raises(AnnotationError) as caught:
         read_truth("cvat", tmp_path)
@@ -149,7 +149,7 @@ def test_many_keyframes_cannot_claim_all_memory(tmp_path: Path) -> None:
         read_truth("cvat", tmp_path)
 
 
-def test_a_folder_without_exports_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_exports_is_reported(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="Found no annotations"):
         read_truth("cvat", tmp_path)
 

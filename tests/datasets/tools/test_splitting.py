@@ -25,7 +25,7 @@ def video(name: str, label: int) -> VideoTruth:
         ("kitchen_1.mp4", "kitchen_1.mp4"),
     ],
 )
-def test_recordings_are_told_by_names(name: str, recording: str) -> None:
+def test_recordings_are_reported_by_names(name: str, recording: str) -> None:
     assert recording_of(name) == recording
 
 

@@ -41,7 +41,7 @@ def test_what_is_left_out_on_purpose_is_no_break():
     assert (health["dropped"], health["gaps"]) == (2, {"dropped": 1})
 
 
-def test_another_bundle_is_shown_and_a_refused_one_is_told():
+def test_another_bundle_is_shown_and_a_refused_one_is_reported():
     channel = channel_of([0.0], replace(INFO, bundle="one", bundle_sha256="11"))
     running = {"name": "one", "sha256": "11"}
     assert channel.health()["bundle"] == {**running, "refused": None}

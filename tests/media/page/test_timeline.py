@@ -69,7 +69,7 @@ def test_of_two_tubes_on_one_actor_the_drawn_one_has_the_boxes():
     assert [tube["runs"] for tube in timeline.to_json()["tubes"]] == [[[0, 0, True]], []]
 
 
-def test_gaps_are_told_with_what_is_missing():
+def test_gaps_are_reported_with_what_is_missing():
     timeline = Timeline(10.0)
     timeline.gap(Gap(30, "reconnect", 20))
     timeline.gap(Gap(40, "fps", 4))

@@ -19,7 +19,7 @@ TOKEN = "a-long-token"
 
 
 def judge(door, *, peer="10.0.0.5", host="10.0.0.1:80", shown=None, cookie=None):
-    return door.judge(peer=peer, host=host, shown=shown, cookie=cookie)
+    return door.check(peer=peer, host=host, shown=shown, cookie=cookie)
 
 
 def may_ask_health(door, remote, host, *, forwarded=False):

@@ -53,7 +53,7 @@ def answer_to(port, sent):
         (b"GET " + 70_000 * b"x" + b" HTTP/1.0\r\n\r\n", b"414"),
     ],
 )
-def test_no_answer_tells_versions_or_may_be_used_elsewhere(port, sent, status, capfd):
+def test_no_answer_shows_versions_or_may_be_used_elsewhere(port, sent, status, capfd):
     answer = answer_to(port, sent)
     head = answer.partition(b"\r\n\r\n")[0]
     assert status in head.splitlines()[0]

@@ -131,7 +131,7 @@ def test_without_the_extra_its_pip_line_is_said(monkeypatch):
         Metrics("0")
 
 
-def test_the_bundle_that_runs_and_the_outcomes_of_others_are_told(metrics, sink):
+def test_the_bundle_that_runs_and_the_outcomes_of_others_are_reported(metrics, sink):
     sink.start(RunInfo("x", 1, 1, 25.0, None, ("walk",), bundle="one", bundle_sha256="11"))
     found = scrape(metrics)
     assert found['edgekit_bundle_info{name="one",sha256="11"}'] == 1

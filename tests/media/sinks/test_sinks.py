@@ -58,7 +58,7 @@ def feed(sink, results, tubes=(), *, end=True):
     sink.close()
 
 
-def test_events_of_a_live_run_tell_the_age_of_frames(tmp_path):
+def test_events_of_a_live_run_report_the_age_of_frames(tmp_path):
     path = tmp_path / "events.jsonl"
     sink = EventsSink(path)
     sink.start(INFO)

@@ -216,7 +216,7 @@ def test_natural_order_is_the_order_of_numbers(numbers, letter):
 
 
 @given(st.lists(st.text(min_size=1), unique=True))
-def test_natural_order_compares_and_tells_apart_any_names(names):
+def test_natural_order_compares_and_distinguishes_any_names(names):
     keys = [natural_key(name) for name in names]
     assert len(set(keys)) == len(names)
     assert sorted(sorted(names), key=natural_key) == sorted(names, key=natural_key)

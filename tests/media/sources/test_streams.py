@@ -121,7 +121,9 @@ def test_what_is_no_video_through_opencv(server, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_right_password_opens_and_a_wrong_one_is_told_nowhere(server, reader, caplog, capfd):
+def test_the_right_password_opens_and_a_wrong_one_is_reported_nowhere(
+    server, reader, caplog, capfd
+):
     caplog.set_level("DEBUG")
     place = f"127.0.0.1:{server.port + 1}/video"
     with reader(f"rtsp://user:secret@{place}?token=hunter2", video(server)[1]) as source:

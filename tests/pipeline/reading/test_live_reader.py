@@ -228,7 +228,7 @@ def test_a_source_that_cannot_be_opened_anew_ends_or_raises(play):
     assert camera.closed == 0
 
 
-def test_an_error_that_no_opening_mends_is_raised(play):
+def test_an_error_that_no_opening_repairs_is_raised(play):
     _, reader = play([SMALL, ValueError("bug")])
     take(reader, 1)
     with pytest.raises(ValueError, match="bug"):

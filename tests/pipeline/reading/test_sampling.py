@@ -118,7 +118,7 @@ def test_a_still_source_has_a_heartbeat():
     assert sampling.skips(frames([6.36])[0]) == "still"
 
 
-def test_what_moves_is_capped_and_what_is_still_is_told_as_still():
+def test_what_moves_is_capped_and_what_is_still_is_reported_as_still():
     gate = Gate()
     sampling = Sampling(FrameRateCap(5), gate)
     given = frames(i / 25 for i in range(180))

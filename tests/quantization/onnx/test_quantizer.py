@@ -155,7 +155,7 @@ def test_places_in_the_picture_stay_float(deformable, export, make, lowering):
     assert not [name for name in found if name.rpartition("/")[0] in deformed]
 
 
-def test_a_model_that_decodes_is_judged_by_its_boxes(inside, footage, tmp_path):
+def test_a_model_that_decodes_is_compared_by_its_boxes(inside, footage, tmp_path):
     store = Store(tmp_path / "store")
     samples, evaluation = (extract(inside, footage, [w], store) for w in ([2, 4, 6], [8, 10]))
     float_one = HeadsLoss(inside, evaluation, store).measure(inside)

@@ -102,7 +102,7 @@ def test_what_stayed_float_is_named_with_the_reason(found):
     assert shares["body/Conv"] == f"{4 * 4 / (4 * 4 + 4 * 6 * 16 + 4 * OUTPUTS):.1%}"
 
 
-def test_layers_that_the_search_gave_back_are_told_from_those_that_were_named(made, spotter):
+def test_layers_that_the_search_gave_back_are_distinguished_from_named_ones(made, spotter):
     check = made.check
     tried = (SearchStep(frozenset(), check), SearchStep(frozenset({"stem/Conv"}), check))
     given_back = report(dataclasses.replace(made, steps=tried), spotter, [])
@@ -135,7 +135,7 @@ def test_the_terminal_says_the_same(found):
 
 
 @pytest.mark.parametrize(
-    ("after", "words"), [(0.88, []), (0.875, ["0.0250 lower"]), (None, ["was not judged"])]
+    ("after", "words"), [(0.88, []), (0.875, ["0.0250 lower"]), (None, ["was not measured"])]
 )
 def test_lost_tubes_are_warned_of(made, spotter, found, after, words):
     tubes = after and TubeCheck(videos=2, tubes=7, annotated=False, float_map=0.9, video_map=after)

@@ -224,7 +224,7 @@ def test_what_is_beside_the_network_stays_float(
     assert np.abs(boxes[:, 4].max() - expected[:, 4].max()) < 0.1
 
 
-def test_parts_that_cannot_be_told_apart(
+def test_parts_that_cannot_be_distinguished(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any
 ) -> None:
     spec = msgspec.structs.replace(written.manifest.decode, place="graph")

@@ -105,7 +105,7 @@ def test_type_that_the_operator_does_not_take(model: Any) -> None:
     assert check(model(node("Abs", "x"), x=(INT64, [3]), y=INT64)) == []
 
 
-def test_where_is_judged_by_its_values(model: Any) -> None:
+def test_where_is_checked_by_its_values(model: Any) -> None:
     chosen = [node("Greater", "x", "zero", output="c"), node("Where", "c", "x", "zero")]
     assert check(model(*chosen, zero=np.float32(0))) == []
 

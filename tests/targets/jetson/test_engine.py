@@ -168,7 +168,7 @@ def test_engines_that_lead_out_of_the_bundle(machine: Any, jetson: Any, tmp_path
         build_engine(bundle)
 
 
-def test_user_without_a_home_is_told_before_the_build(
+def test_user_without_a_home_is_reported_before_the_build(
     machine: Any, jetson: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_STATE_HOME")
@@ -268,7 +268,7 @@ def test_interrupted(machine: Any, jetson: Any) -> None:
     assert files(bundle.path / "engines") == set()
 
 
-def test_folder_that_cannot_be_written_is_told_before_the_build(
+def test_folder_that_cannot_be_written_is_reported_before_the_build(
     machine: Any, jetson: Any, tmp_path: Path
 ) -> None:
     bundle = jetson()

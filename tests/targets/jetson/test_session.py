@@ -56,7 +56,7 @@ def test_detects_what_onnx_runtime_detects_and_copies_each_frame_once(
     assert machine.leftovers() == 0
 
 
-def test_frames_that_share_memory_are_told_apart(machine: Any, jetson: Any) -> None:
+def test_frames_that_share_memory_are_distinguished(machine: Any, jetson: Any) -> None:
     bundle = jetson()
     frames = np.random.default_rng(2).integers(0, 256, (3, 1, 64, 96, 3), dtype=np.uint8)
     pairs = [(frames[0], frames[1]), (frames[1], frames[2]), (frames[1], frames[2][:, ::-1])]
@@ -124,7 +124,7 @@ def test_no_memory_for_the_session(machine: Any, jetson: Any, call: str) -> None
     assert machine.leftovers() == 0
 
 
-def test_the_layers_that_tensorrt_tells(machine: Any, jetson: Any) -> None:
+def test_the_layers_that_tensorrt_reports(machine: Any, jetson: Any) -> None:
     frame = np.zeros((1, 64, 96, 3), np.uint8)
     inputs = {"previous": frame, "frame": frame}
     machine.layers = {"stem.0/Conv + stem/Clip": 0.01, "Reformatting CopyNode to hm/Conv": 0.002}

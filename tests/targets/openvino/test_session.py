@@ -64,7 +64,7 @@ def test_device_that_is_not_there(written: Bundle, device: str) -> None:
         OpenVinoSession(written, SessionOptions(device=device))
 
 
-def test_device_that_cannot_be_told_how(
+def test_device_whose_precision_cannot_be_set(
     written: Bundle, tensor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class OtherDevice(openvino.Core):

@@ -31,7 +31,7 @@ def test_rubbish_behind_the_right_name(tmp_path: Path, rest: bytes) -> None:
         check_structure(tmp_path / "m")
 
 
-def test_false_offsets_are_told_or_harmless(lite: Bundle, tmp_path: Path) -> None:
+def test_false_offsets_are_reported_or_harmless(lite: Bundle, tmp_path: Path) -> None:
     content = np.frombuffer(lite.model_path.read_bytes(), np.uint8)
     random = np.random.default_rng(0)
     told = 0

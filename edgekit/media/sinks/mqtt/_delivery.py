@@ -13,7 +13,7 @@ __all__ = ["WINDOW", "Delivery"]
 WINDOW = 20
 """Largest number of unacknowledged messages; more would wait in the client's own queue."""
 
-_SILENCE_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -45,9 +45,9 @@ class Delivery:
         self._heard = time.monotonic()
 
     @property
-    def silence(self) -> str | None:
+    def unanswered(self) -> str | None:
         """Says that the broker acknowledges nothing although messages are sent; else None."""
-        if not self._waiting or time.monotonic() - self._heard < _SILENCE_SECONDS:
+        if not self._waiting or time.monotonic() - self._heard < _ANSWER_SECONDS:
             return None
         return f"The MQTT broker {self._place} does not acknowledge messages."
 
@@ -97,7 +97,7 @@ class Delivery:
         topic, number = self._topics.pop(mid, ""), self._waiting.pop(mid, None)
         if number is not None:
             self._acknowledged.append(number)
-        others = {other: told for other, told in self._refusals.items() if other != topic}
+        others = {other: reason for other, reason in self._refusals.items() if other != topic}
         if code.is_failure:
             self.refused += number is not None
             refusal = f"The MQTT broker {self._place} refuses {topic}: {code}."

@@ -45,12 +45,12 @@ class StatusTopic:
     current: Callable[[], bytes]
     will: bytes
     news: Callable[[], object] = lambda: None
-    _told: object = None
+    _sent_news: object = None
     _when: float = 0.0
 
     def take(self) -> bytes:
         """Returns the present message, which the caller publishes."""
-        self._told, self._when = self.news(), time.monotonic()
+        self._sent_news, self._when = self.news(), time.monotonic()
         return self.current()
 
     @property
@@ -59,7 +59,7 @@ class StatusTopic:
         seconds = time.monotonic() - self._when
         if seconds < _NEWS_SECONDS:
             return False
-        return seconds >= STATUS_SECONDS or self.news() != self._told
+        return seconds >= STATUS_SECONDS or self.news() != self._sent_news
 
 
 class _EndRequest:
@@ -129,7 +129,7 @@ class BrokerLink:
     @property
     def trouble(self) -> str | None:
         """Reason why messages are not sent, not acknowledged or refused; None if all is well."""
-        return self._unconnected or self._delivery.silence or self._delivery.refusal
+        return self._unconnected or self._delivery.unanswered or self._delivery.refusal
 
     @property
     def refused(self) -> int:

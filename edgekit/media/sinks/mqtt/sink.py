@@ -90,7 +90,7 @@ class MqttSink(Sink):
         self._seq = 0
         self._status = RunStatus(self._run, facts, outputs)
         self._classes: tuple[str, ...] = ()
-        self._told: dict[int, float] = {}
+        self._updated: dict[int, float] = {}
         self._begun: set[int] = set()
         self._info: RunInfo | None = None
         self._last = (0, 0.0)
@@ -166,20 +166,20 @@ class MqttSink(Sink):
         now = result.frame.time
         self._last = result.frame.index, now
         messages: list[QueuedMessage] = []
-        told: dict[int, float] = {}
+        updated: dict[int, float] = {}
         for tube in result.tubes:
-            last = self._told.get(tube.id)
+            last = self._updated.get(tube.id)
             if last is not None and 0 <= now - last < self._every:
-                told[tube.id] = last
+                updated[tube.id] = last
                 continue
             kind = "start" if last is None else "update"
             index, observed = result.frame.index, tube.observed
             content = _live_json(tube, tube.box, index, now, observed=observed)
             messages.append(self._message(kind, len(messages), content))
-            told[tube.id] = now
+            updated[tube.id] = now
         self._send(messages)
-        self._told = told
-        self._begun |= told.keys()
+        self._updated = updated
+        self._begun |= updated.keys()
 
     def tube(self, tube: Tube) -> None:
         """Sends the end of a tube, and first its start if no frame with it reached this sink."""

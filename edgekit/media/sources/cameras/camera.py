@@ -101,7 +101,7 @@ class CameraSource(Source):
                 CameraPictures.close,
             )
         except TimeoutError:
-            raise unusable(device, self._silence()) from None
+            raise unusable(device, self._no_picture()) from None
         except OSError as error:
             raise unusable(device, reason_of(error, path)) from None
         self._held = Held(self._pictures.close)
@@ -115,7 +115,7 @@ class CameraSource(Source):
         Raises:
             MediaError: The camera stopped.
         """
-        reason = self._silence()
+        reason = self._no_picture()
         try:
             picture = self._held.call(lambda: self._pictures.next(lambda: self._held.closed))
         except OSError as error:
@@ -142,5 +142,5 @@ class CameraSource(Source):
         """Releases the device, now or when a waiting read has returned."""
         self._held.close()
 
-    def _silence(self) -> str:
+    def _no_picture(self) -> str:
         return f"it gave no whole picture within {self._options.patience:g} seconds"

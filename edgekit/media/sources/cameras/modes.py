@@ -90,8 +90,8 @@ def offered(formats: Sequence[Format], *, width: int = 78, indent: str = "") -> 
     for group in groups.values():
         names = ", ".join(form.name for form in group)
         sizes, rates = group[0].sizes, group[0].rates
-        told = [*rates, *[()] * (len(sizes) - len(rates))]
-        modes = [_mode(*size, each) for size, each in zip(sizes, told, strict=True)]
+        padded = [*rates, *[()] * (len(sizes) - len(rates))]
+        modes = [_mode(*size, each) for size, each in zip(sizes, padded, strict=True)]
         lines += textwrap.wrap(
             f"{names}: {', '.join(modes) or 'it does not tell its sizes'}",
             width,

@@ -93,7 +93,7 @@ def unplayable(path: Path, kind: str = "") -> MediaError:
                 hint="Copy or record it again.",
             )
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            found, hint = _judge(data, kind)
+            found, hint = _diagnose(data, kind)
     except (OSError, ValueError) as error:
         return MediaError(
             f"Cannot read {path}: {error}.", hint="Check the file and its permissions."
@@ -120,7 +120,7 @@ def _is_tiled(head: bytes) -> bool:
     return re.search(grid, head, re.S) is not None
 
 
-def _judge(data: mmap.mmap, kind: str) -> tuple[str, str]:
+def _diagnose(data: mmap.mmap, kind: str) -> tuple[str, str]:
     sound = sound_in(data[:4096])
     if sound:
         return f"holds sound only ({sound}); a video was expected.", _other_source()

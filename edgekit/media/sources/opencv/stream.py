@@ -61,9 +61,9 @@ class OpenCVStreamSource(CaptureSource):
         self.height, self.width = self._first.shape[:2]
         frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         # This imports http, ssl and the email package, which only this reader needs.
-        from edgekit.media.sources._web_server import tells_length
+        from edgekit.media.sources._web_server import has_length
 
-        self.live = self.reopens = not (frames or tells_length(address, patience))
+        self.live = self.reopens = not (frames or has_length(address, patience))
         self.frames = frames or None
         tick = capture.get(cv2.CAP_PROP_POS_AVI_RATIO)
         self.fps = checked_fps(rate_or_none(capture.get(cv2.CAP_PROP_FPS), tick), ())

@@ -21,11 +21,11 @@ _DEPTHS = (10, 12, 14)
 """Bit depths of cameras whose values are often stored in 16 bits."""
 
 
-_FAULTS_MEND = "Copy it again, or save it again as PNG or JPEG with 8 bits."
+_FAULTS_HINT = "Copy it again, or save it again as PNG or JPEG with 8 bits."
 _COMPRESSIONS = frozenset((*range(1, 9), 32771, 32773, 32946))
 """Codes of the TIFF compressions that OpenCV reads."""
 
-_RANGE_MEND = (
+_RANGE_HINT = (
     "Save it with whole numbers of 8 or 16 bits: floating-point and 32-bit numbers have no largest "
     "value that EdgeKit could know."
 )
@@ -38,7 +38,7 @@ class UnreadableError(Exception):
         hint: Advice for the user.
     """
 
-    def __init__(self, reason: str, hint: str = _FAULTS_MEND) -> None:
+    def __init__(self, reason: str, hint: str = _FAULTS_HINT) -> None:
         super().__init__(reason)
         self.hint = hint
 
@@ -226,7 +226,7 @@ def _check_page(page: Page) -> None:
         raise UnreadableError(
             f"its values are floating-point numbers of {page.bits} bits; whole numbers of 8 or "
             "16 bits were expected",
-            _RANGE_MEND,
+            _RANGE_HINT,
         )
     if page.signed:
         raise UnreadableError(
@@ -235,7 +235,7 @@ def _check_page(page: Page) -> None:
         )
     if page.bits > 16:
         raise UnreadableError(
-            f"its values have {page.bits} bits; 8 or 16 were expected", _RANGE_MEND
+            f"its values have {page.bits} bits; 8 or 16 were expected", _RANGE_HINT
         )
 
 

@@ -116,7 +116,7 @@ class FramesSource(Source):
         self._files = pictures_of(path)
         self.frames = len(self._files)
         self._broken = 0
-        self._told_of_pages = False
+        self._has_warned_of_pages = False
         self._decoder = PictureDecoder(self.name)
         self._decoder.look(_some(self._files))
         self._first = self._advance()
@@ -156,7 +156,7 @@ class FramesSource(Source):
             except UnreadableError as error:
                 reason, hint = str(error), error.hint
             else:
-                self._tell_of_pages(file, content)
+                self._warn_of_pages(file, content)
                 return Frame(index, index / self.fps, image, gap)
             if self._alone:
                 raise MediaError(f"{self.name} cannot be read as a picture: {reason}.", hint=hint)
@@ -165,10 +165,10 @@ class FramesSource(Source):
             _LOG.warning("Skipped %s: %s.", name_of(file), reason)
         return None
 
-    def _tell_of_pages(self, file: Path, content: bytes) -> None:
-        if self._told_of_pages or (count := pages_of(content)) == 1:
+    def _warn_of_pages(self, file: Path, content: bytes) -> None:
+        if self._has_warned_of_pages or (count := pages_of(content)) == 1:
             return
-        self._told_of_pages = True
+        self._has_warned_of_pages = True
         others = "" if self._alone else " The same holds for other such files in this folder."
         _LOG.warning(
             "EdgeKit reads only the first of the %d pictures in %s.%s", count, name_of(file), others

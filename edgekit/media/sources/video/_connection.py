@@ -20,8 +20,8 @@ from edgekit.media.sources.video._unreadable import (
     NO_PARTS,
     ONLY_A_FILE,
     Unreadable,
+    no_data,
     reason_of,
-    silence,
 )
 
 __all__ = ["Connection"]
@@ -110,7 +110,7 @@ class Connection:
         except (OSError, ValueError, av.FFmpegError) as error:
             # After the time limit, any error that FFmpeg reports is a consequence of the limit.
             late = time.monotonic() - begin >= self._patience and not local
-            raise Unreadable(silence(self._patience) if late else self._reason(error)) from None
+            raise Unreadable(no_data(self._patience) if late else self._reason(error)) from None
         try:
             with inside(self._network):
                 self._look(local, name)
@@ -175,7 +175,7 @@ class Connection:
         """Skips late packets up to the newest key frame; skips nothing if no key frame follows.
 
         Args:
-            is_late: Function that tells whether a picture of this stream time, in seconds, is late.
+            is_late: Function that returns whether a picture of a stream time, in seconds, is late.
 
         Returns:
             Number of skipped pictures; and whether no packets were left, so that the next picture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["NO_PARTS", "ONLY_A_FILE", "Unreadable", "reason_of", "silence"]
+__all__ = ["NO_PARTS", "ONLY_A_FILE", "Unreadable", "no_data", "reason_of"]
 
 NO_PARTS = (
     "the index of this MP4 comes after its pictures, and the server sends files only from their "
@@ -33,7 +33,7 @@ class Unreadable(Exception):
         self.kind = kind
 
 
-def silence(patience: float) -> str:
+def no_data(patience: float) -> str:
     """Returns the reason that nothing came for ``patience`` seconds."""
     return f"none came for {patience:g} seconds"
 
@@ -47,7 +47,7 @@ def reason_of(error: BaseException, errors: Any, patience: float) -> str:
         patience: Longest wait in seconds, which FFmpeg reports as an error of its own.
     """
     reasons = {
-        (errors.ExitError, errors.TimeoutError): silence(patience),
+        (errors.ExitError, errors.TimeoutError): no_data(patience),
         (errors.HTTPUnauthorizedError,): "the server wants another name or password (401)",
         (errors.HTTPForbiddenError,): "the server does not allow it (403)",
         (errors.HTTPNotFoundError,): "the server has nothing at that address (404)",

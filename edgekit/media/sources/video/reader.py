@@ -63,7 +63,7 @@ class VideoSource(Source):
         self.sample_aspect = self._seen_aspect(first)
         self._clock = FrameClock(self.fps)
         self._timing = LiveTiming(connection, self.name) if self.live else None
-        self._has_told_end = False
+        self._has_reported_end = False
 
     def read(self) -> Frame | None:
         """Waits for the next picture; returns None when the source has ended or was closed.
@@ -79,9 +79,9 @@ class VideoSource(Source):
             if not self._held.closed:
                 raise self._failure(error.reason) from None
         if picture is None:
-            if not (self._held.closed or self._has_told_end):
-                self._has_told_end = True
-                self._tell_end()
+            if not (self._held.closed or self._has_reported_end):
+                self._has_reported_end = True
+                self._report_end()
             return None
         lost, gap = self._pictures.take_gap()
         index = self.position + lost
@@ -104,7 +104,7 @@ class VideoSource(Source):
     def _seen_aspect(self, picture: DecodedPicture) -> float:
         return 1 / self._aspect if picture.transposed else self._aspect
 
-    def _tell_end(self) -> None:
+    def _report_end(self) -> None:
         connection = self._pictures.connection
         if not connection.whole:
             say_ended(self)

@@ -463,7 +463,7 @@ def test_a_broker_that_hangs_up_at_once_is_asked_ever_more_rarely(tmp_path, monk
     "rest",
     [b"\x40\x01\x00", b"\x40\x04\x00\x01\x10\xff", b"\x30\x02\x00\xff", b"\xf0\x00", b"\xff" * 9],
 )
-def test_a_broker_that_breaks_the_protocol_is_told_and_asked_again(tmp_path, monkeypatch, rest):
+def test_a_broker_that_breaks_the_protocol_is_reported_and_asked_again(tmp_path, monkeypatch, rest):
     monkeypatch.setattr(backoff, "_FIRST", 0.01)
     monkeypatch.setattr(backoff, "_LONGEST", 0.02)
     served = []
@@ -485,7 +485,7 @@ def test_a_broker_that_breaks_the_protocol_is_told_and_asked_again(tmp_path, mon
         assert sink._link._thread.is_alive()
 
 
-def test_what_the_rules_of_the_broker_forbid_is_told_and_counted(
+def test_what_the_rules_of_the_broker_forbid_is_reported_and_counted(
     mosquitto, started, tmp_path, caplog
 ):
     rules = tmp_path / "rules"
@@ -504,7 +504,9 @@ def test_what_the_rules_of_the_broker_forbid_is_told_and_counted(
     assert caplog.text.count("Refused messages are lost") == 1
 
 
-def test_a_broker_that_hangs_is_told_during_the_run_and_at_its_end(mosquitto, started, monkeypatch):
+def test_a_broker_that_hangs_is_reported_during_the_run_and_at_its_end(
+    mosquitto, started, monkeypatch
+):
     monkeypatch.setattr(_delivery, "_SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(mqtt_sink, "_LAST_SECONDS", 0.2)
     broker = mosquitto()

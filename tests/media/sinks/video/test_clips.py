@@ -159,7 +159,7 @@ def test_of_many_tubes_at_once_some_have_a_clip_and_the_rest_are_counted(
     assert caplog.text.count("More than 2 tubes were live at once") == 1
 
 
-def test_that_a_tube_got_no_clip_is_told_until_the_next_clip_is_whole(tmp_path, monkeypatch):
+def test_that_a_tube_got_no_clip_is_reported_until_the_next_clip_is_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(clips, "_MOST", 1)
     sink = ClipsSink(tmp_path, before=0, after=0)
     play(sink, 20, [(5, 19), (5, 19)])

@@ -238,7 +238,7 @@ def test_no_room_for_temporary_files_is_said(started, small_disk, tmp_path, monk
     assert shutil.disk_usage(small_disk).used < 20_000
 
 
-def test_a_full_disk_is_told_until_something_is_written_again(small_disk, monkeypatch):
+def test_a_full_disk_is_reported_until_something_is_written_again(small_disk, monkeypatch):
     pytest.importorskip("av")
     monkeypatch.setattr(backoff, "_FIRST", 0.001)
     sink = QueuedSink(LiveVideoSink(small_disk / "v.mkv"), "video", live=True)

@@ -270,7 +270,7 @@ def tiff(order, big, pages):
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("big", [False, True])
-def test_the_pages_of_a_tiff_are_told_from_its_thumbnails(order, big):
+def test_the_pages_of_a_tiff_are_distinguished_from_its_thumbnails(order, big):
     pages = tiff_pages(tiff(order, big, [(1, 8, 1), (0, 16, 1), (2, 32, 3), (4, 1, 1)]))
     assert [page[:4] for page in pages] == [
         (0, 8, False, True),

@@ -165,7 +165,7 @@ def test_a_video_comes_upright(ffmpeg, reader, served, matrix):
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_a_turn_that_the_codec_tells_holds_for_the_pictures_after_it(ffmpeg, reader, codec):
+def test_a_turn_that_the_codec_reports_holds_for_the_pictures_after_it(ffmpeg, reader, codec):
     encoder = {"h264": "libx264", "hevc": "libx265"}[codec]
     plain = ffmpeg("-c:v", encoder, "-frames:v", "5", "-bf", "0", f"plain.{codec}")
     turned = plain.with_name(f"turned.{codec}")
@@ -191,7 +191,7 @@ def test_a_turn_that_the_codec_tells_holds_for_the_pictures_after_it(ffmpeg, rea
 
 
 @pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.avi"])
-def test_pixels_that_are_not_square_are_told(ffmpeg, reader, name):
+def test_pixels_that_are_not_square_are_reported(ffmpeg, reader, name):
     path = ffmpeg("-vf", "setsar=2/1", "-c:v", "mpeg4", name)
     with open_source(path) as source:
         assert source.sample_aspect == 2.0
