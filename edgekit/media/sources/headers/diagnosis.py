@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError
+from edgekit.media.sources.headers.tracks import tracks_of
 
 __all__ = ["check_alone", "check_file", "sound_in", "unplayable", "unreadable"]
 
@@ -49,10 +50,11 @@ def check_file(path: Path) -> None:
 
 
 def check_alone(path: Path) -> None:
-    """Refuses a file that only names other files, and a picture whose parts look like videos.
+    """Refuses a file that only names other files, or that decodes to something else.
 
     Raises:
-        MediaError: The file is a playlist, or a HEIC or AVIF picture in tiles.
+        MediaError: The file is a playlist, a HEIC or AVIF picture in tiles, or encrypted. By chance
+            a decoder accepts encrypted pictures, and shows noise.
     """
     try:
         with path.open("rb") as file:
@@ -64,6 +66,8 @@ def check_alone(path: Path) -> None:
             f"{path} is a picture in tiles (HEIC or AVIF); FFmpeg would read only one of them.",
             hint="Save it as JPEG: heif-convert FILE out.jpg",
         )
+    if tracks_of(path).encrypted:
+        raise unplayable(path)
     if _PLAYLIST.match(head[:_PLAYLIST_HEAD]):
         raise MediaError(
             f"{path} is a playlist: it only names other files; a video was expected.",

@@ -15,6 +15,8 @@ __all__ = ["Tracks", "tracks_of"]
 _SEGMENT, _TRACKS, _ENTRY = 0x18538067, 0x1654AE6B, 0xAE
 _TYPE, _VIDEO, _INTERLACED, _COLOUR = 0x83, 0xE0, 0x9A, 0x55B0
 _PRIMARIES, _TRANSFER, _MATRIX, _UNSPECIFIED = 0x55BB, 0x55BA, 0x55B1, 2
+_ENCRYPTION = (b"encv", b"sinf")
+"""Boxes of an MP4 track with encrypted pictures: their format, and the scheme of protection."""
 
 
 class Tracks(NamedTuple):
@@ -25,12 +27,14 @@ class Tracks(NamedTuple):
         mirrored: Whether the first track is displayed mirrored.
         interlaced: Whether any track is marked as interlaced.
         convertible: Whether FFmpeg's scaler converts the colours of all tracks.
+        encrypted: Whether the pictures of any track are encrypted.
     """
 
     videos: int = 0
     mirrored: bool = False
     interlaced: bool = False
     convertible: bool = True
+    encrypted: bool = False
 
 
 def tracks_of(path: Path) -> Tracks:
@@ -65,7 +69,7 @@ def _boxes(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[bytes, int, 
 
 
 def _of_mp4(data: mmap.mmap) -> Tracks:
-    count, mirrored, interlaced, convertible = 0, False, False, True
+    count, mirrored, interlaced, convertible, encrypted = 0, False, False, True, False
     for kind, begin, end in _boxes(data, 0, len(data)):
         if kind != b"moov":
             continue
@@ -80,7 +84,8 @@ def _of_mp4(data: mmap.mmap) -> Tracks:
                 fields = data.find(b"fiel", place, stop)
                 interlaced |= fields >= 0 and data[fields + 4] == 2
                 convertible &= are_convertible(_mp4_colours(data, place, stop))
-    return Tracks(count, mirrored, interlaced, convertible)
+                encrypted |= all(data.find(name, place, stop) >= 0 for name in _ENCRYPTION)
+    return Tracks(count, mirrored, interlaced, convertible, encrypted)
 
 
 def _mp4_colours(data: mmap.mmap, begin: int, end: int) -> tuple[int, ...]:

@@ -553,6 +553,14 @@ def test_encrypted_video_is_called_that(ffmpeg, reader):
     path = ffmpeg("-c:v", "libx264", *scheme, "x.mp4")
     with pytest.raises(MediaError, match="encrypted video"):
         open_source(path)
+    # By chance a decoder also accepts encrypted pictures, as it does those of the plain video.
+    plain = ffmpeg("-c:v", "libx264", "plain.mp4").read_bytes()
+    head, _, coded = path.read_bytes().partition(b"mdat")
+    pictures = plain.partition(b"mdat")[2]
+    size = int.from_bytes(head[-4:], "big") - 8
+    path.write_bytes(head + b"mdat" + pictures[:size] + coded[size:])
+    with pytest.raises(MediaError, match="encrypted video"):
+        open_source(path)
 
 
 def test_a_picture_on_a_web_server_is_read_whole_or_refused(tmp_path, pyav, served):
