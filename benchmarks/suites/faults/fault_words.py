@@ -116,7 +116,7 @@ def _mqtt(trial: ObservedRun, port: int) -> list[str]:
 
 
 def _overflow(trial: ObservedRun) -> None:
-    # Nobody reads the pipe: it fills up, then 64 frames wait.
+    # Nobody reads the pipe: it fills up, then 256 frames wait.
     trial.start("--events", "-", "--duration", "60", frames=1)
     trial.until(lambda: _sink(trial)["lost"] > 0)
 

@@ -26,7 +26,7 @@ _ENDING_SECONDS = 9.5
 """Longest time for all waiting calls and the result of a sink of a live source."""
 
 _POLL = 0.05
-_WITHOUT_PICTURE = 8
+_WITHOUT_PICTURE = 32
 _NO_PICTURE = np.empty((0, 0, 3), np.uint8)
 
 
@@ -48,7 +48,7 @@ class QueuedSink(Sink):
         live: Whether the source is live.
         fatal: Errors that end the run even if the source is live.
         frames: Largest number of waiting frames; each holds its picture. If the sink needs no
-            pictures, 8 times as many can wait, without theirs.
+            pictures, 32 times as many can wait, without theirs.
         pixels: Largest size in bytes of the waiting pictures; a single frame may exceed it.
         others: Largest number of waiting calls of all kinds, on a live source.
     """

@@ -127,11 +127,11 @@ def test_far_more_frames_wait_for_a_sink_that_needs_no_pictures():
     sink = QueuedSink(inner, "events", live=True, frames=3)
     give(sink, [("start", 0), ("frame", 0)])
     assert inner.reached.wait(LIMIT)
-    give(sink, [("frame", n) for n in range(1, 3 * 8 + 3)])
+    give(sink, [("frame", n) for n in range(1, 3 * 32 + 3)])
     inner.released.set()
     give(sink, [("end", 0)])
     sink.close()
-    assert [index for _, index in written(inner)[1:-1]] == list(range(3 * 8 + 1))
+    assert [index for _, index in written(inner)[1:-1]] == list(range(3 * 32 + 1))
     assert sink.health().lost == 2
     assert set(sizes) == {(0, None)}
 
