@@ -12,13 +12,17 @@ __all__ = ["has_length"]
 _LISTS = ("mpegurl", "dash+xml")
 """Parts of the content types of playlists, which only name the video."""
 
+_LONGEST_WAIT = 5.0
+"""Seconds; small web cameras serve one connection, and never answer a second one."""
+
 
 def has_length(address: str, patience: float) -> bool:
     """Returns whether a web server declares the length of a video, so that the video has an end.
 
     Args:
         address: Address of a source; only ``http`` and ``https`` servers are asked.
-        patience: Longest wait for the answer, in seconds.
+        patience: Longest wait for the answer, in seconds; longer waits are cut to five. A server
+            that does not answer counts as one that declares no length.
     """
     try:
         parts = urlsplit(address)
@@ -31,7 +35,7 @@ def has_length(address: str, patience: float) -> bool:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             coded = base64.b64encode(login.encode()).decode()
             request.add_header("Authorization", f"Basic {coded}")
-        with _opener().open(request, timeout=patience) as answer:
+        with _opener().open(request, timeout=min(patience, _LONGEST_WAIT)) as answer:
             kind = answer.headers.get_content_type()
             length = answer.headers.get("Content-Length", "")
             return length.isdecimal() and not any(name in kind for name in _LISTS)
