@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -45,6 +46,12 @@ def other_bundle(tmp_path: Path) -> Bundle:
     return make_bundle(tmp_path / "other", b"other")
 
 
+def answers(place: Path) -> bool:
+    """Returns whether a server accepts connections; its socket is there a little earlier."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(place)) == 0
+
+
 @pytest.fixture
 def agent(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The socket of an SSH agent that holds the keys ann, bob and rsa; it can ask nobody."""
@@ -54,7 +61,7 @@ def agent(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     try:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(place))
         deadline = time.monotonic() + 120
-        while not place.exists() and time.monotonic() < deadline:
+        while not answers(place) and time.monotonic() < deadline:
             time.sleep(0.02)
         for name in ("ann", "bob", "rsa"):
             subprocess.run(["ssh-add", "-q", keys / name], check=True)
