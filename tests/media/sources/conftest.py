@@ -21,7 +21,7 @@ def ffmpeg(tmp_path):
     def run(*options, picture=PICTURE):
         given = ["-f", "lavfi", "-i", picture] if picture else []
         command = ["ffmpeg", "-nostdin", "-v", "error", "-y", *given, *map(str, options[:-1])]
-        subprocess.run([*command, options[-1]], cwd=tmp_path, check=True, timeout=60)
+        subprocess.run([*command, options[-1]], cwd=tmp_path, check=True, timeout=600)
         return tmp_path / options[-1]
 
     return run

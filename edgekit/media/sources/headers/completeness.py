@@ -1,8 +1,10 @@
-"""Checks whether a recording is complete, by the size that its container declares."""
+"""Checks whether a recording is complete, by its declared size or by the mark at its end."""
 
 from __future__ import annotations
 
+import mmap
 import os
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,9 +14,27 @@ _MOST_BOXES = 100_000
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
+_OGG_PAGE = 27 + 255 + 255 * 255
+"""Largest size of an Ogg page, in bytes."""
+
+_LONGEST_LINE = 1024
+_Y4M_FORMAT = re.compile(rb"(420|411|422|444|mono)(?:jpeg|mpeg2|paldv)?(p?(?:8|9|1\d)|)$")
+_CHROMA = {
+    b"420": (2, 2, 2),
+    b"411": (4, 1, 2),
+    b"422": (2, 1, 2),
+    b"444": (1, 1, 2),
+    b"mono": (1, 1, 0),
+}
+"""Pixels per chroma sample across and down, and chroma planes, by the pixel formats of y4m."""
+
 
 def lacks_end(path: Path) -> bool:
-    """Returns whether a file is shorter than its container (MP4, AVI, Matroska, ASF) declares."""
+    """Returns whether the end of a file is missing.
+
+    MP4, AVI, Matroska and ASF declare their size, and y4m that of each picture. GIF, Ogg and a
+    series of JPEGs have a mark at their end. Other files never lack one.
+    """
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -27,7 +47,16 @@ def lacks_end(path: Path) -> bool:
                 return _segment(file) > size
             if head == _ASF_HEADER:
                 return _announced(file) > size
-    except OSError:
+            if head[:4] == b"OggS":
+                return not _ends_with_last_page(file, size)
+            if head[:10] == b"YUV4MPEG2 ":
+                return _last_picture(file, size) > size
+            if head[:6] in (b"GIF87a", b"GIF89a"):
+                return not _has_trailer(file)
+            if head[:3] == b"\xff\xd8\xff":
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    return data.rfind(b"\xff\xd8") > data.rfind(b"\xff\xd9")
+    except (OSError, ValueError, KeyError):
         pass
     return False
 
@@ -97,3 +126,52 @@ def _announced(file: BinaryIO) -> int:
         return 0
     broadcast = header[place + 88] & 1
     return 0 if broadcast else int.from_bytes(header[place + 40 : place + 48], "little")
+
+
+def _ends_with_last_page(file: BinaryIO, size: int) -> bool:
+    """Returns whether an Ogg file ends with a whole page that is marked as the last one."""
+    file.seek(max(0, size - _OGG_PAGE))
+    tail = file.read()
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    head = 27 + page[26] if len(page) > 26 else 27
+    return len(page) >= head + sum(page[27:head]) and page[5] & 4 == 4
+
+
+def _last_picture(file: BinaryIO, size: int) -> int:
+    """Returns the offset at which the last picture of a y4m file ends; 0 if its size is unknown."""
+    file.seek(0)
+    words = {word[:1]: word[1:] for word in file.readline(_LONGEST_LINE).split()[1:]}
+    form = _Y4M_FORMAT.match(words.get(b"C", b"420"))
+    if form is None:
+        return 0
+    width, height = int(words[b"W"]), int(words[b"H"])
+    across, down, planes = _CHROMA[form[1]]
+    samples = width * height + planes * (-(-width // across)) * (-(-height // down))
+    length = samples * (1 if form[2] in (b"", b"p8") else 2)
+    place = file.tell()
+    for _ in range(_MOST_BOXES):
+        if place >= size or not file.readline(_LONGEST_LINE).startswith(b"FRAME"):
+            break
+        place = file.tell() + length
+        file.seek(place)
+    return place
+
+
+def _has_trailer(file: BinaryIO) -> bool:
+    """Returns whether the blocks of a GIF lead to its trailer."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            place = 13 + _colours(data[10])
+            while (kind := data[place]) in b"\x21\x2c":
+                place += 2 if kind == 0x21 else 11 + _colours(data[place + 9])
+                while data[place]:
+                    place += 1 + data[place]
+                place += 1
+        except IndexError:
+            return False
+    return True  # also after bytes that are no block: nothing is known to be missing
+
+
+def _colours(flags: int) -> int:
+    """Returns the size of a GIF's table of colours, in bytes."""
+    return 6 << (flags & 7) if flags & 0x80 else 0

@@ -4,6 +4,8 @@ import pytest
 
 from edgekit.media.sources.headers.completeness import lacks_end
 
+FORMATS_OF_Y4M = ("yuv420p", "yuv411p", "yuv422p", "yuv444p", "gray", "yuv420p10", "gray12")
+
 
 @pytest.mark.parametrize("name", ["x.mp4", "x.avi", "x.mkv", "x.webm", "x.wmv", "x.mov"])
 def test_every_cut_is_seen_and_a_whole_file_is_whole(ffmpeg, name):
@@ -15,7 +17,34 @@ def test_every_cut_is_seen_and_a_whole_file_is_whole(ffmpeg, name):
         assert lacks_end(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF", b"\0\0\0\x08ftyp", b"\x1aE\xdf\xa3", b"x" * 99])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("x.gif",),
+        ("-c:v", "libtheora", "x.ogv"),
+        ("-c:v", "mjpeg", "x.mjpeg"),
+        *(("-pix_fmt", form, "-strict", "-1", "x.y4m") for form in FORMATS_OF_Y4M),
+    ],
+)
+def test_a_missing_mark_or_part_of_a_picture_is_seen(ffmpeg, options):
+    # Half of the height and a quarter of the width are not whole: chroma is rounded up.
+    path = ffmpeg("-vf", "scale=62:47", "-frames:v", "5", *options)
+    content = path.read_bytes()
+    assert not lacks_end(path)
+    for share in (0.23, 0.5, 0.9, 0.99):
+        path.write_bytes(content[: int(len(content) * share)])
+        assert lacks_end(path)
+
+
+def test_bytes_after_the_trailer_of_a_gif_are_no_cut(ffmpeg):
+    path = ffmpeg("-frames:v", "2", "x.gif")
+    path.write_bytes(path.read_bytes() + bytes(7))
+    assert not lacks_end(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"RIFF", b"\0\0\0\x08ftyp", b"\x1aE\xdf\xa3", b"x" * 99, b"YUV4MPEG2 W-1\n"]
+)
 def test_other_files_announce_nothing(tmp_path, content):
     path = tmp_path / "x"
     path.write_bytes(content)
