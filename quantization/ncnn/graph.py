@@ -15,14 +15,13 @@ from edgekit.runtime.types import Array
 from edgekit.targets.ncnn.convolutions import window
 from edgekit.targets.ncnn.model import NcnnModel
 from edgekit.targets.ncnn.param import NcnnLayer
-from edgekit.targets.ncnn.structure import Structure
+from edgekit.targets.ncnn.structure import Structure, multiply_adds
 
 __all__ = [
     "MOST_SUM",
     "convolution",
     "floats",
     "largest_sum",
-    "macs",
     "nonnegative",
     "readers",
     "source",
@@ -75,7 +74,7 @@ def floats(structure: Structure) -> dict[str, str]:
             found[layer.name] = f"ncnn has no {layer.kind} of integers"
         elif layer.kind != "Convolution":
             continue
-        elif layer.name == first or macs(structure, layer) < _LEAST_WORK * _moved(structure, layer):
+        elif layer.name == first or _small(structure, layer):
             found[layer.name] = (
                 "ncnn computes it faster in float: rounding its many values takes longer than "
                 "8-bit products save"
@@ -83,9 +82,10 @@ def floats(structure: Structure) -> dict[str, str]:
     return found
 
 
-def _moved(structure: Structure, layer: NcnnLayer) -> int:
-    """Returns the number of values that a convolution reads and writes."""
-    return sum(structure.blobs[name].values for name in (*layer.inputs, *layer.outputs))
+def _small(structure: Structure, layer: NcnnLayer) -> bool:
+    """Returns whether a convolution has too little work to be faster in 8 bits."""
+    moved = sum(structure.blobs[name].values for name in (*layer.inputs, *layer.outputs))
+    return multiply_adds(structure, layer) < _LEAST_WORK * moved
 
 
 def nonnegative(structure: Structure) -> set[str]:
@@ -104,12 +104,6 @@ def nonnegative(structure: Structure) -> set[str]:
         if positive or (passes and layer.inputs and found.issuperset(layer.inputs)):
             found.update(layer.outputs)
     return found
-
-
-def macs(structure: Structure, layer: NcnnLayer) -> int:
-    """Returns the number of multiply-accumulate operations of a convolution."""
-    result = structure.blobs[layer.outputs[0]]
-    return layer.whole(6) * result.height * result.width
 
 
 def convolution(model: NcnnModel, layer: NcnnLayer, *, positive: bool = False) -> Convolution:

@@ -13,11 +13,12 @@ from edgekit.bundle import Bundle
 from edgekit.files.output_paths import writing
 from edgekit.quantization import base
 from edgekit.quantization.ncnn.activations import activations
-from edgekit.quantization.ncnn.graph import convolution, floats, macs, nonnegative, source, weighted
+from edgekit.quantization.ncnn.graph import convolution, floats, nonnegative, source, weighted
 from edgekit.quantization.ncnn.placing import placed
 from edgekit.quantization.rounding.integer_weights import load_weights, save_weights
 from edgekit.quantization.rounding.ranges import choose_range, load_histograms, save_histograms
 from edgekit.targets.ncnn.model import read_model, write_model
+from edgekit.targets.ncnn.structure import multiply_adds
 
 __all__ = ["NcnnQuantizer"]
 
@@ -40,7 +41,7 @@ class NcnnQuantizer(base.Quantizer):
         """Returns the layers; see ``edgekit.quantization.base.Quantizer.layers``."""
         structure = read_model(bundle).structure
         return tuple(
-            base.Layer(layer.name, layer.kind, macs(structure, layer))
+            base.Layer(layer.name, layer.kind, multiply_adds(structure, layer))
             for layer in weighted(structure)
         )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from edgekit.errors import BundleError
 from edgekit.runtime.types import Array
@@ -10,6 +12,9 @@ from edgekit.system.cores import physical_cores
 from edgekit.targets import base
 from edgekit.targets.ncnn.model import read_model
 from edgekit.targets.ncnn.network import NcnnNetwork, import_ncnn
+
+if TYPE_CHECKING:
+    from edgekit.measuring.operator_times import OperatorProfiler
 
 __all__ = ["NcnnSession"]
 
@@ -65,7 +70,7 @@ class NcnnSession(base.Session):
                 hint=f"Export it again (edgekit export CHECKPOINT --target "
                 f"{self.bundle.manifest.target}), or upgrade: pip install -U ncnn",
             ) from error
-        structure = model.structure
+        self._structure = structure = model.structure
         inputs: base.Signature = {
             name: ((1, *structure.blobs[name][:3]), "float32") for name in structure.inputs
         }
@@ -75,6 +80,14 @@ class NcnnSession(base.Session):
         network = self._network
         assert network is not None
         return network.run(inputs, self._outputs)
+
+    @contextmanager
+    def _profiler(self) -> Iterator[OperatorProfiler]:
+        """Times the layers of the loaded model: ncnn needs no second one for it."""
+        from edgekit.targets.ncnn.profiler import NcnnProfiler
+
+        assert self._network is not None
+        yield NcnnProfiler(self._network, self._structure, self._outputs)
 
     def _release(self) -> None:
         self._network = None

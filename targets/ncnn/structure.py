@@ -15,9 +15,12 @@ from edgekit.targets.ncnn.param import NcnnLayer
 from edgekit.targets.ncnn.rules import KINDS
 from edgekit.targets.ncnn.sizes import MOST_SIDE, Blob, RuleResult, WeightArray
 
-__all__ = ["Structure", "check_structure"]
+__all__ = ["Structure", "check_structure", "multiply_adds"]
 
 _MOST_VALUES = 1 << 28
+
+_CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise", "DeformableConv2D")
+_TRANSPOSED = ("Deconvolution", "DeconvolutionDepthWise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,14 @@ def check_structure(layers: Sequence[NcnnLayer]) -> Structure:
         blobs.update(zip(layer.outputs, found.outputs, strict=True))
         weights.extend(found.weights)
     return Structure(tuple(layers), blobs, tuple(weights))
+
+
+def multiply_adds(structure: Structure, layer: NcnnLayer) -> int:
+    """Returns the number of multiply-adds of a convolution; 0 for other layers."""
+    if layer.kind not in (*_CONVOLUTIONS, *_TRANSPOSED):
+        return 0
+    (place, *_) = layer.inputs if layer.kind in _TRANSPOSED else layer.outputs
+    return layer.whole(6) * structure.blobs[place].height * structure.blobs[place].width
 
 
 def _checked(

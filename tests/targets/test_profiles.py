@@ -17,7 +17,7 @@ from edgekit.targets.registry import open_session
 ONE = SessionOptions(threads=1)
 
 
-@pytest.fixture(params=["bundle", "ir"], ids=["onnx", "openvino"])
+@pytest.fixture(params=["bundle", "ir", "paired"], ids=["onnx", "openvino", "ncnn"])
 def told(request: pytest.FixtureRequest) -> Bundle:
     """Bundles whose runtimes tell the times of their operators."""
     found: Bundle = request.getfixturevalue(request.param)
@@ -35,17 +35,18 @@ def test_every_operator_has_a_time_and_its_work(told: Bundle, tensor: Any) -> No
     assert times.outside_ms > -0.1 * times.profiled_ms
 
 
-def test_both_runtimes_count_the_same_multiply_adds(
-    bundle: Bundle, ir: Bundle, tensor: Any
+def test_all_runtimes_count_the_same_multiply_adds(
+    bundle: Bundle, ir: Bundle, paired: Bundle, tensor: Any
 ) -> None:
     counted = []
-    for made in (bundle, ir):
+    for made in (bundle, ir, paired):
         with open_session(made, ONE) as session:
             times = session.profile({"input": tensor}, rounds=1)
         counted.append(sum(o.macs or 0 for o in times.operators))
     # ONNX Runtime pads channels to full blocks of 8 or, with AVX-512, 16; OpenVINO's exporter pads
     # those of the offsets.
     assert counted[0] == pytest.approx(counted[1], rel=0.25)
+    assert counted[2] == pytest.approx(counted[1], rel=0.25)
 
 
 def test_what_tflite_does_not_report_is_named(lite: Bundle, tensor: Any) -> None:
