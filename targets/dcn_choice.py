@@ -1,4 +1,4 @@
-"""HOST. Chooses the form of deformable convolutions by measuring each that a target takes."""
+"""Chooses the form of deformable convolutions by measuring each that a target takes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edgekit._parameters import parameter
 from edgekit.bundle import Bundle, LoweringTimes
 from edgekit.errors import BoundError, ConversionError, EdgeKitError
 from edgekit.measuring.timing import interleaved
+from edgekit.runtime.types import Array
 from edgekit.targets.base import Session
 from edgekit.targets.registry import TARGETS, exporter, open_session, session_class
 from edgekit.targets.settings import ExportSettings
@@ -21,12 +22,12 @@ from edgekit.targets.settings import ExportSettings
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["fastest_form", "forms_to_time"]
+__all__ = ["fastest", "fastest_form", "forms_to_time", "session_seconds"]
 
 _LOG = logging.getLogger(__name__)
 
 _MARGIN = 0.05
-"""Least gain, as a share of the time, for which another form than the target's default is taken."""
+"""Least gain, as a share of the time, for which another form than the first is the fastest."""
 
 _REPEATS = 20
 
@@ -98,9 +99,9 @@ def fastest_form(forms: Sequence[str], export: Callable[[str], Bundle]) -> Bundl
         sessions = {
             form: stack.enter_context(open_session(bundle)) for form, bundle in bundles.items()
         }
-        seconds = _medians(sessions)
+        seconds = session_seconds(sessions)
         described = next(iter(sessions.values())).describe()
-    chosen = chosen_form(seconds)
+    chosen = fastest(seconds)
     times = LoweringTimes(
         chosen=chosen,
         ms={form: round(1e3 * value, 2) for form, value in seconds.items()},
@@ -114,29 +115,36 @@ def fastest_form(forms: Sequence[str], export: Callable[[str], Bundle]) -> Bundl
     return Bundle(best.path, manifest, best.sha256)
 
 
-def chosen_form(seconds: Mapping[str, float]) -> str:
-    """Returns the fastest form; the first one unless another is clearly faster.
+def session_seconds(sessions: Mapping[str, Session]) -> dict[str, float]:
+    """Returns the median seconds of an inference of each session on random inputs.
 
     Args:
-        seconds: Seconds of each form, the default first.
+        sessions: Open sessions by name.
     """
-    usual = next(iter(seconds))
-    fastest = min(seconds, key=lambda form: seconds[form])
-    return fastest if seconds[fastest] < (1 - _MARGIN) * seconds[usual] else usual
+    ways: dict[str, Callable[[], object]] = {}
+    for name, session in sessions.items():
+        inputs = _random_inputs(session)
+        ways[name] = lambda session=session, inputs=inputs: session.infer(inputs)  # type: ignore[misc]
+    return interleaved(ways, repeats=_REPEATS, warm_up=3)
 
 
-def _medians(sessions: Mapping[str, Session]) -> dict[str, float]:
-    manifest = next(iter(sessions.values())).bundle.manifest
+def fastest(seconds: Mapping[str, float]) -> str:
+    """Returns the fastest name; the first one unless another is clearly faster.
+
+    Args:
+        seconds: Seconds by name.
+    """
+    first = next(iter(seconds))
+    found = min(seconds, key=lambda name: seconds[name])
+    return found if seconds[found] < (1 - _MARGIN) * seconds[first] else first
+
+
+def _random_inputs(session: Session) -> dict[str, Array]:
+    manifest = session.bundle.manifest
     size = (manifest.input.height, manifest.input.width)
     random = np.random.default_rng(0)
     if manifest.cascade.place == "graph":
         frames = random.integers(0, 256, (2, 1, *size, 3), dtype=np.uint8)
-        inputs = {"previous": frames[0], "frame": frames[1]}
-    else:
-        channels = 3 if manifest.cascade.kind == "rgb" else 6
-        inputs = {"input": random.standard_normal((1, channels, *size)).astype(np.float32)}
-    ways: dict[str, Callable[[], object]] = {
-        form: lambda session=session: session.infer(inputs)  # type: ignore[misc]
-        for form, session in sessions.items()
-    }
-    return interleaved(ways, repeats=_REPEATS, warm_up=3)
+        return {"previous": frames[0], "frame": frames[1]}
+    channels = 3 if manifest.cascade.kind == "rgb" else 6
+    return {"input": random.standard_normal((1, channels, *size)).astype(np.float32)}

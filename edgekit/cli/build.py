@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,11 @@ from edgekit.errors import UsageError
 from edgekit.targets.bundle_choice import Named, take
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from edgekit.bundle import Bundle
+    from edgekit.targets.jetson.builder import Report
+    from edgekit.targets.jetson.engine import Engine
 
 __all__ = ["command"]
 
@@ -24,7 +30,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @click.command(name="build")
-@click.argument("bundle", type=BUNDLE, required=False)
+@click.argument("bundles", nargs=-1, type=BUNDLE, metavar="[BUNDLE]...")
 @click.option(
     "--workspace",
     type=click.IntRange(1),
@@ -42,7 +48,7 @@ _LOG = logging.getLogger(__name__)
 @require_signature
 @common_options
 def command(
-    bundle: Named,
+    bundles: tuple[Named, ...],
     workspace: int | None,
     cache: Path | None,
     force: bool,
@@ -53,39 +59,90 @@ def command(
 
     BUNDLE is a folder. By default it is the newest jetson bundle in artifacts/; none is shipped. An
     engine fits one model, one version of TensorRT and one kind of GPU, and takes minutes to build.
-    The command is optional: edgekit run builds a missing engine as well.
+    The command is optional: edgekit run builds a missing engine as well. Of several bundles, such
+    as one for each --dcn of edgekit export, it measures an inference of each in turn, and names the
+    fastest.
 
     Example: edgekit build artifacts/korsal-lite0-ucf24-jetson-fp16 --workspace 512
     """
-    import dataclasses
-
     from edgekit.targets.jetson.engine import build_engine
 
-    loaded = take(
-        bundle,
-        what="jetson bundle in artifacts/",
-        another="edgekit build BUNDLE",
-        fits=lambda bundle: bundle.manifest.target == "jetson",
-        shipped=_none,
-        require_signature=require_signature,
-    )
+    taken = [
+        take(
+            bundle,
+            what="jetson bundle in artifacts/",
+            another="edgekit build BUNDLE",
+            fits=lambda bundle: bundle.manifest.target == "jetson",
+            shipped=_none,
+            require_signature=require_signature,
+        )
+        for bundle in bundles or (None,)
+    ]
+    loaded = {str(bundle.path): bundle for bundle in taken}
     with progress_bar() as bar:
-        tasks = {}
+        engines = {
+            name: build_engine(
+                bundle, workspace=workspace, force=force, cache=cache, report=_report(bar)
+            )
+            for name, bundle in loaded.items()
+        }
+    _show(loaded, engines, cache, as_json)
 
-        def report(phase: str, done: int, steps: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = bar.add_task(phase, total=steps, note="")
-                _LOG.info("%s, %d steps", phase, steps)
-            bar.update(tasks[phase], completed=done)
 
-        engine = build_engine(loaded, workspace=workspace, force=force, cache=cache, report=report)
-    if as_json:
-        emit_json(dataclasses.asdict(engine) | {"path": str(engine.path)})
-        return
-    how = f"built in {engine.seconds:.0f} s" if engine.built else "was there already"
+def _show(
+    bundles: Mapping[str, Bundle], engines: Mapping[str, Engine], cache: Path | None, as_json: bool
+) -> None:
+    """Prints the engines, and times the bundles if there are several."""
+    import dataclasses
+
+    from edgekit.targets.dcn_choice import fastest
+
     console = stdout_console(as_json)
-    console.print(f"{engine.path}", soft_wrap=True, markup=False)
-    console.print(f"key {engine.key}, {how}", soft_wrap=True, markup=False)
+    found: dict[str, dict[str, object]] = {}
+    for name, engine in engines.items():
+        how = f"built in {engine.seconds:.0f} s" if engine.built else "was there already"
+        console.print(f"{engine.path}", soft_wrap=True, markup=False)
+        console.print(f"key {engine.key}, {how}", soft_wrap=True, markup=False)
+        found[name] = dataclasses.asdict(engine) | {"path": str(engine.path)}
+    result: object = next(iter(found.values()))
+    if len(bundles) > 1:
+        seconds = _seconds(bundles, cache)
+        best = fastest(seconds)
+        for name, value in seconds.items():
+            console.print(f"{name}: {1e3 * value:.2f} ms", soft_wrap=True, markup=False)
+            found[name] |= {"bundle": name, "ms": round(1e3 * value, 2)}
+        console.print(f"Fastest: {best}", soft_wrap=True, markup=False)
+        result = {"engines": list(found.values()), "fastest": best}
+    if as_json:
+        emit_json(result)
+
+
+def _seconds(bundles: Mapping[str, Bundle], cache: Path | None) -> dict[str, float]:
+    """Returns the seconds of an inference of each bundle."""
+    from edgekit.targets.base import SessionOptions
+    from edgekit.targets.dcn_choice import session_seconds
+    from edgekit.targets.registry import open_session
+
+    options = SessionOptions(cache=cache)
+    with ExitStack() as stack:
+        sessions = {
+            name: stack.enter_context(open_session(bundle, options))
+            for name, bundle in bundles.items()
+        }
+        return session_seconds(sessions)
+
+
+def _report(bar: Progress) -> Report:
+    """Returns a function that shows the progress of a build."""
+    tasks: dict[str, TaskID] = {}
+
+    def report(phase: str, done: int, steps: int) -> None:
+        if phase not in tasks:
+            tasks[phase] = bar.add_task(phase, total=steps, note="")
+            _LOG.info("%s, %d steps", phase, steps)
+        bar.update(tasks[phase], completed=done)
+
+    return report
 
 
 def _none() -> Bundle:

@@ -300,6 +300,20 @@ def test_command(machine: Any, jetson: Any, tmp_path: Path, capsys: Any) -> None
     assert "built in" in capsys.readouterr().out
 
 
+def test_command_names_the_fastest_of_several(machine: Any, jetson: Any, capsys: Any) -> None:
+    paths = [str(jetson().path), str(jetson(name="other").path)]
+    assert run(["build", *paths, paths[0], "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["bundle"] for one in found["engines"]] == paths
+    assert all(one["ms"] > 0 for one in found["engines"])
+    assert found["fastest"] in paths
+    assert run(["build", *paths]) == 0
+    *_, first, second, last = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{paths[0]}: ")
+    assert second.endswith(" ms")
+    assert last.removeprefix("Fastest: ") in paths
+
+
 def test_command_that_fails(machine: Any, jetson: Any, bundle: Bundle, capsys: Any) -> None:
     machine.build_error = "Error Code 2: OutOfMemory"
     assert run(["build", str(jetson().path), "--json"]) == 1
