@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import re
@@ -104,6 +105,9 @@ def find_sequences(path: Path) -> list[FrameSequence]:
         except MediaError as error:
             skipped += 1
             _log.warning("Skipped %s: %s", place, error.message)
+        except OSError as error:  # of a file that the source has not read
+            skipped += 1
+            _log.warning("Skipped %s: %s: %s.", place, error.filename, error.strerror)
     if skipped:
         _log.warning("%d of %d videos or folders were skipped.", skipped, skipped + len(found))
     if not found:
@@ -164,5 +168,8 @@ def _content(place: Path) -> str:
     digest = hashlib.sha256()
     pictures = (file for file in place.iterdir() if file.suffix.lower() in PICTURES)
     for file in sorted(pictures, key=lambda file: natural_key(file.name)):
-        digest.update(file.name.encode(errors="surrogateescape") + b"\0" + sha256_of(file).encode())
+        checksum = ""  # of what is no readable file, which the source skips with a warning
+        with contextlib.suppress(OSError):
+            checksum = sha256_of(file)
+        digest.update(file.name.encode(errors="surrogateescape") + b"\0" + checksum.encode())
     return digest.hexdigest()

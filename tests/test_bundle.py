@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -392,3 +394,30 @@ def test_the_error_names_the_range_of_a_number(bundle: Bundle) -> None:
     words = re.escape("mean (2000.0, 0.0, 0.0) is not from -1000.0 to 1000.0")
     with pytest.raises(BundleError, match=words):
         load_bundle(bundle.path)
+
+
+def test_files_that_others_replace_meanwhile_end_no_check(bundle: Bundle) -> None:
+    over = threading.Event()
+    names = [entry.path for entry in bundle.manifest.files] + [MANIFEST]
+
+    def replace() -> None:
+        contents = {name: (bundle.path / name).read_bytes() for name in names}
+        while not over.is_set():
+            for name in names:
+                new = bundle.path / ".new"
+                os.mkfifo(new)
+                new.replace(bundle.path / name)
+                new.symlink_to("/dev/zero")
+                new.replace(bundle.path / name)
+                new.write_bytes(contents[name])
+                new.replace(bundle.path / name)
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        for _ in range(300):
+            with contextlib.suppress(BundleError):
+                assert load_bundle(bundle.path).sha256 == bundle.sha256
+    finally:
+        over.set()
+        thread.join()

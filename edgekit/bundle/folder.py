@@ -199,23 +199,32 @@ def load_bundle(
         check_signature(path, sha256, keys)
     manifest = _manifest(path, text, hint)
     _check_files(path, manifest, hint)
+    bundle = Bundle(path, manifest, sha256)
+    _check_weights(bundle, _checked_model(path, manifest, hint), hint)
+    return bundle
+
+
+def _checked_model(path: Path, manifest: Manifest, hint: str) -> bytes:
+    """Returns the content of the model, after a check of every file's checksum."""
     content = b""
     for entry in manifest.files:
         file = _located(path, entry, hint)
-        if entry.path == manifest.model:
-            content = read_regular(file, entry.size)
-            checksum = hashlib.sha256(content).hexdigest()
-        else:
-            checksum = sha256_of(file)
+        try:
+            if entry.path == manifest.model:
+                content = read_regular(file, entry.size)
+                checksum = hashlib.sha256(content).hexdigest()
+            else:
+                checksum = sha256_of(file, entry.size)
+        except OSError as error:  # another file may be there now
+            reason = f"{path}: {entry.path} cannot be read: {error.strerror}."
+            raise BundleError(reason, hint=hint) from error
         if checksum != entry.sha256:
             raise BundleError(
                 f"{path}: {entry.path} has changed since the bundle was written: its checksum does "
                 "not match.",
                 hint=hint,
             )
-    bundle = Bundle(path, manifest, sha256)
-    _check_weights(bundle, content, hint)
-    return bundle
+    return content
 
 
 def _check_weights(bundle: Bundle, content: bytes, hint: str) -> None:

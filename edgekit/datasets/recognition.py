@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.datasets.readers.tube_pickles import TUBE_PICKLES
-from edgekit.files.reading import read_regular
+from edgekit.files.reading import open_regular, read_regular
 
 __all__ = ["layouts_in"]
 
@@ -83,9 +83,7 @@ def _found(root: Path) -> Iterator[str]:
 
 def _head(path: Path) -> bytes:
     try:
-        if not path.is_file():
-            return b""
-        with path.open("rb") as file:
+        with open_regular(path) as (file, _):
             return file.read(_HEAD)
     except OSError:
         return b""

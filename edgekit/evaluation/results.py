@@ -20,6 +20,7 @@ from edgekit.calibration.store import key_of
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.errors import AnnotationError
 from edgekit.files.output_paths import writing
+from edgekit.files.reading import open_regular
 from edgekit.files.writing import atomic_file
 from edgekit.metrics.detections import SavedVideo
 from edgekit.metrics.frame_detections import FrameDetections
@@ -129,7 +130,7 @@ def _identity(path: Path) -> list[tuple[str, int, int]]:
 def _read(path: Path) -> FrameDetections | None:
     """Returns the detections in a file; None if it is missing or was not written completely."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with open_regular(path) as (file, _), np.load(file, allow_pickle=False) as arrays:
             boxes, scores, counts = (arrays[name] for name in ("boxes", "scores", "counts"))
     except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error):
         return None

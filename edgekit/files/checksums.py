@@ -16,7 +16,7 @@ import os
 import stat
 from pathlib import Path
 
-from edgekit.files.reading import read_regular
+from edgekit.files.reading import open_regular, read_regular
 from edgekit.files.writing import temporary_file
 
 __all__ = ["ENDING", "is_proven", "keep_file", "prove_folder", "proven_file", "sha256_of"]
@@ -26,9 +26,17 @@ ENDING = ".checksum"
 """Suffix of a proof's file name; in a folder, the whole name of the proof."""
 
 
-def sha256_of(path: Path) -> str:
-    """Returns the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
+def sha256_of(path: Path, most: int | None = None) -> str:
+    """Returns the SHA-256 of a regular file, in hexadecimal.
+
+    Args:
+        path: Path of the file. A pipe or a device is refused without waiting for it.
+        most: Largest size in bytes; None for no limit.
+
+    Raises:
+        OSError: The file cannot be read, is not regular, or is too large.
+    """
+    with open_regular(path, most) as (file, _):
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-__all__ = ["path_below", "read_gzip", "read_regular", "real_path"]
+__all__ = ["open_regular", "path_below", "read_gzip", "read_regular", "real_path"]
 
 _SHOWN = 80
 _PIECE = 1 << 20
@@ -35,7 +35,7 @@ def read_regular(path: Path, most: int) -> bytes:
     Raises:
         OSError: The file cannot be read, is not regular, or is too large; ``strerror`` says which.
     """
-    with _regular(path, most) as (file, expected):
+    with open_regular(path, most) as (file, expected):
         # A read allocates the requested size, so request the file's size and not the limit.
         content = file.read(expected + 1)
         if len(content) > expected:  # the file is growing
@@ -59,7 +59,7 @@ def read_gzip(path: Path, most: int) -> bytes:
         zlib.error: The file is damaged.
     """
     content = io.BytesIO()
-    with _regular(path, most) as (packed, size), gzip.GzipFile(fileobj=packed) as file:
+    with open_regular(path, most) as (packed, size), gzip.GzipFile(fileobj=packed) as file:
         while piece := file.read(_PIECE):
             content.write(piece)
             room = min(most, max(_ANY_RATIO, _MOST_RATIO * size))
@@ -73,8 +73,18 @@ def read_gzip(path: Path, most: int) -> bytes:
 
 
 @contextlib.contextmanager
-def _regular(path: Path, most: int) -> Iterator[tuple[BinaryIO, int]]:
-    """Opens a regular file of limited size; yields it with its size."""
+def open_regular(path: Path, most: int | None = None) -> Iterator[tuple[BinaryIO, int]]:
+    """Opens a regular file; yields it with its size.
+
+    What is opened is checked, so that nothing else can take its place after the check.
+
+    Args:
+        path: Path of the file. A pipe or a device is refused without waiting for it.
+        most: Largest size in bytes; None for no limit.
+
+    Raises:
+        OSError: The file cannot be opened, is not regular, or is too large.
+    """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(handle, "rb") as file:  # noqa: PTH123
         status = os.fstat(handle)
@@ -82,7 +92,7 @@ def _regular(path: Path, most: int) -> Iterator[tuple[BinaryIO, int]]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        if status.st_size > most:
+        if most is not None and status.st_size > most:
             raise _too_large(status.st_size, most, path)
         yield file, status.st_size
 

@@ -49,8 +49,20 @@ def atomic_file(path: Path) -> Iterator[Path]:
         refuse_special_file(path)
         with temporary_file(path.parent, split_name(path)[1]) as temporary:
             yield temporary
-            temporary.chmod(0o666 & ~umask())
+            _share(temporary)
             temporary.replace(path)
+
+
+def _share(path: Path) -> None:
+    """Gives a new file the permissions that the umask allows; never the target of a link.
+
+    Whoever may write to the folder can put a link to another file of this user there.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        os.fchmod(handle, 0o666 & ~umask())
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

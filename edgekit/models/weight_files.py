@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from edgekit.errors import CheckpointError, MissingDependencyError
+from edgekit.files.reading import open_regular
 from edgekit.files.schemas import check_schema
 from edgekit.files.writing import atomic_file
 from edgekit.models.pickles import foreign_objects
@@ -127,7 +128,7 @@ def _head(path: Path) -> bytes:
             )
         if not path.is_file():
             raise CheckpointError(f"Expected a checkpoint; {path} is not a file.", hint=_ASK_FOR)
-        with path.open("rb") as file:
+        with open_regular(path) as (file, _):
             head = file.read(16)
     except OSError as error:
         raise CheckpointError(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 
 import cv2
@@ -104,3 +105,12 @@ def test_a_line_of_a_list_is_no_address_pipeline_or_standard_input(tmp_path, cap
     with pytest.raises(CalibrationError, match="None of the videos"):
         find_sequences(listed)
     assert caplog.text.count("There is no file or folder") == 3
+
+
+def test_pipes_and_folders_among_pictures_are_skipped_without_waiting(tmp_path, caplog):
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((8, 8, 3), np.uint8))
+    os.mkfifo(tmp_path / "2.png")
+    (tmp_path / "3.png").mkdir()
+    (found,) = find_sequences(tmp_path)
+    assert len(list(found.frames())) == 1
+    assert "2.png: it is not a regular file" in caplog.text

@@ -136,3 +136,11 @@ def test_a_file_of_other_arrays_is_no_result(
             for name in arrays:
                 file.writestr(f"{name}.npy", b"\x93NUMPY\x01\0v\0" + claim.ljust(117) + b"\n")
     assert results.find(video) is None
+
+
+def test_a_pipe_in_the_place_of_a_result_is_none(tmp_path: Path, video: VideoTruth) -> None:
+    results = ResultsFolder(tmp_path / "results", "key")
+    place = results.keep(video, FOUND).path
+    place.unlink()
+    os.mkfifo(place)
+    assert results.find(video) is None

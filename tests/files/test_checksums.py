@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.files.checksums import ENDING, is_proven, keep_file, prove_folder, proven_file
+from edgekit.files.checksums import (
+    ENDING,
+    is_proven,
+    keep_file,
+    prove_folder,
+    proven_file,
+    sha256_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +169,15 @@ def test_a_pipe_in_place_of_a_cached_file_is_not_waited_for(tmp_path):
     assert proven_file(path, "identity") is None
     os.mkfifo(tmp_path / ENDING)
     assert not is_proven(tmp_path, "identity")
+
+
+def test_the_checksum_of_what_is_no_file_or_too_large_is_refused(tmp_path):
+    (tmp_path / "file").write_bytes(b"abcd")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    assert sha256_of(tmp_path / "file", 4) == sha256_of(tmp_path / "file")
+    for name in ("pipe", "device"):
+        with pytest.raises(OSError, match="not a regular file"):
+            sha256_of(tmp_path / name)
+    with pytest.raises(OSError, match="it has 4 bytes, and at most 3 are read"):
+        sha256_of(tmp_path / "file", 3)

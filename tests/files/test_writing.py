@@ -265,3 +265,32 @@ def test_what_is_no_file_is_never_replaced(link, tmp_path):
         temporary.write_bytes(b"")
     assert (tmp_path / "pipe").is_fifo()
     assert path.is_symlink() == link
+
+
+def test_a_link_in_the_place_of_the_temporary_file_gives_nobody_rights(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("a private key")
+    secret.chmod(0o600)
+
+    def write():
+        with atomic_file(tmp_path / "new.json") as temporary:
+            temporary.unlink()
+            temporary.symlink_to(secret)
+
+    with pytest.raises(OutputError, match="Too many levels of symbolic links"):
+        write()
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
+def test_links_at_the_path_of_an_output_are_replaced_and_their_targets_stay(tmp_path):
+    other = tmp_path / "other"
+    other.write_text("old")
+    (tmp_path / "link").symlink_to(other)
+    (tmp_path / "hard").hardlink_to(other)
+    for name in ("link", "hard"):
+        with atomic_file(tmp_path / name) as temporary:
+            temporary.write_text("new")
+        assert (tmp_path / name).read_text() == "new"
+        assert not (tmp_path / name).is_symlink()
+    assert other.read_text() == "old"

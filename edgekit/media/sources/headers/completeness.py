@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
+from edgekit.files.reading import open_regular
+
 __all__ = ["lacks_end"]
 
 _MOST_BOXES = 100_000
@@ -36,8 +38,7 @@ def lacks_end(path: Path) -> bool:
     series of JPEGs have a mark at their end. Other files never lack one.
     """
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        with open_regular(path) as (file, size):
             head = file.read(16)
             if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
                 return _last_box(file, size) > size

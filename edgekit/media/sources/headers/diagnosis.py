@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError
+from edgekit.files.reading import open_regular
 from edgekit.media.sources.headers.tracks import tracks_of
 
 __all__ = ["check_alone", "check_file", "sound_in", "unplayable", "unreadable"]
@@ -57,7 +58,7 @@ def check_alone(path: Path) -> None:
             a decoder accepts encrypted pictures, and shows noise.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as (file, _):
             head = file.read(_HEAD)
     except OSError:
         return  # the reader of the file reports this
@@ -90,14 +91,14 @@ def unplayable(path: Path, kind: str = "") -> MediaError:
         kind: ``sound`` if a reader found only sound, ``codec`` if it has no decoder; else empty.
     """
     try:
-        size = path.stat().st_size
-        if not size:
-            return MediaError(
-                f"{path} is empty (0 bytes); a video was expected.",
-                hint="Copy or record it again.",
-            )
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            found, hint = _diagnose(data, kind)
+        with open_regular(path) as (file, size):
+            if not size:
+                return MediaError(
+                    f"{path} is empty (0 bytes); a video was expected.",
+                    hint="Copy or record it again.",
+                )
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                found, hint = _diagnose(data, kind)
     except (OSError, ValueError) as error:
         return MediaError(
             f"Cannot read {path}: {error}.", hint="Check the file and its permissions."

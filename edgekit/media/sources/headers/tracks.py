@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from edgekit.files.reading import open_regular
 from edgekit.media.sources.headers.colours import are_convertible
 
 __all__ = ["Tracks", "tracks_of"]
@@ -40,7 +41,10 @@ class Tracks(NamedTuple):
 def tracks_of(path: Path) -> Tracks:
     """Returns the video tracks of a file; unknown for damaged files and other containers."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with (
+            open_regular(path) as (file, _),
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
             if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
                 return _of_mp4(data)
             if data[:4] == b"\x1aE\xdf\xa3":

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError
-from edgekit.files.reading import read_regular
+from edgekit.files.reading import open_regular, read_regular
 from edgekit.media.sources.pictures._decoder import PictureDecoder, UnreadableError, pages_of
 from edgekit.media.sources.pictures._formats import animated_png, is_png, is_webp
 from edgekit.media.sources.pictures._tiff import is_tiff
@@ -65,7 +65,7 @@ def is_picture(path: Path) -> bool:
     Animated PNG and GIF files count as videos, whatever their extension.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as (file, _):
             head = file.read(_HEAD)
     except OSError:
         head = b""
