@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
+import os
 import re
+import stat
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -64,7 +67,9 @@ class ClipFolder:
         return next(
             name
             for name in names
-            if not any((self.path / f"{name}{ending}").exists() for ending in (".mp4", ".json"))
+            if not any(
+                os.path.lexists(self.path / f"{name}{ending}") for ending in (".mp4", ".json")
+            )
         )
 
     def tidy(self) -> None:
@@ -74,19 +79,27 @@ class ClipFolder:
             return
         try:
             clips = self._clips()
-            total = sum(clip.size for clip in clips)
-            for clip in clips[:-1]:
-                old = self._most_seconds is not None and clip.seconds > self._most_seconds
-                large = self._most_bytes is not None and total > self._most_bytes
-                if not (old or large):
-                    break
+        except OSError as error:
+            self._warn(error)
+            return
+        total = sum(clip.size for clip in clips)
+        for clip in clips[:-1]:
+            old = self._most_seconds is not None and clip.seconds > self._most_seconds
+            large = self._most_bytes is not None and total > self._most_bytes
+            if not (old or large):
+                break
+            try:
                 for file in clip.files:
                     file.unlink(missing_ok=True)
+            except OSError as error:  # such as one of another user
+                self._warn(error)
+            else:
                 total -= clip.size
-        except OSError as error:
-            level = logging.INFO if self._warned else logging.WARNING
-            self._warned = True
-            _LOG.log(level, "Old clips in %s cannot be removed: %s.", self.path, error.strerror)
+
+    def _warn(self, error: OSError) -> None:
+        level = logging.INFO if self._warned else logging.WARNING
+        self._warned = True
+        _LOG.log(level, "Old clips in %s cannot be removed: %s.", self.path, error.strerror)
 
     def tidy_in_time(self) -> None:
         """Calls ``tidy`` if that was long ago: clips grow old even if there are no new ones."""
@@ -94,15 +107,17 @@ class ClipFolder:
             self.tidy()
 
     def _clips(self) -> list[_KeptClip]:
-        """Returns age, size and files of each clip, oldest first."""
-        found: dict[str, list[Path]] = {}
+        """Returns age, size and files of each clip, oldest first; links and folders are none."""
+        found: dict[str, list[tuple[Path, os.stat_result]]] = {}
         for file in self.path.iterdir():
             if match := _NAME.fullmatch(file.name):
-                found.setdefault(match[1], []).append(file)
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    if stat.S_ISREG((status := file.lstat()).st_mode):
+                        found.setdefault(match[1], []).append((file, status))
         now = time.time()
         clips = []
         for files in found.values():
-            stats = [file.stat() for file in files]
-            age = now - max(stat.st_mtime for stat in stats)
-            clips.append(_KeptClip(age, sum(stat.st_size for stat in stats), files))
+            age = now - max(status.st_mtime for _, status in files)
+            size = sum(status.st_size for _, status in files)
+            clips.append(_KeptClip(age, size, [file for file, _ in files]))
         return sorted(clips, key=lambda clip: -clip.seconds)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,3 +63,33 @@ def test_a_folder_that_cannot_be_read_is_said_once(tmp_path, caplog):
     folder.tidy()
     folder.tidy()
     assert caplog.text.count("cannot be removed: No such file or directory") == 1
+
+
+def test_links_and_folders_with_the_names_of_clips_stay_and_stop_nothing(tmp_path):
+    folder, other = tmp_path / "clips", tmp_path / "other"
+    folder.mkdir()
+    write(folder, [3600, 7200])
+    other.write_bytes(bytes(10_000))
+    (folder / "20250101T000000-7.mp4").symlink_to(other)
+    (folder / "20250101T000000-8.mp4").symlink_to("nowhere")
+    (folder / "20250101T000000-9.mp4").mkdir()
+    for name in ("20250101T000000-7", "20250101T000000-8", "20250101T000000-9"):
+        assert ClipFolder(folder).free_name(name) == f"{name}-2"
+    ClipFolder(folder, most_bytes=SIZE).tidy()
+    assert left(folder) == [0, 7, 8, 9]
+    assert other.stat().st_size == 10_000
+
+
+def test_a_clip_that_cannot_be_removed_keeps_no_other(tmp_path, caplog):
+    write(tmp_path, [3600, 7200, 10800])
+    stuck = tmp_path / "20260101T000002-2.mp4"
+    try:
+        subprocess.run(["chattr", "+i", stuck], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs chattr, root and a file system with attributes")
+    try:
+        ClipFolder(tmp_path, most_bytes=SIZE).tidy()
+    finally:
+        subprocess.run(["chattr", "-i", stuck], check=True)
+    assert left(tmp_path) == [0, 2]
+    assert caplog.text.count("cannot be removed: Operation not permitted") == 1
