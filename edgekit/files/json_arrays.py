@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Name", "array_pieces", "boxes_in", "memory_of", "name_limit", "placed"]
+__all__ = ["Name", "array_pieces", "boxes_in", "counts_of", "memory_of", "name_limit", "placed"]
 
 _BLOCK = 1 << 20
 _BETWEEN_BOXES = re.compile(rb"\]\s*,(?=\s*\[)")
@@ -57,13 +57,19 @@ def memory_of(content: bytes) -> int:
     """
     plain = content.isascii() and b"\\u" not in content
     total = len(content) * (1 if plain else 1 + _WIDEST)
-    letters = np.frombuffer(content, np.uint8)
-    for begin in range(0, len(letters), _BLOCK):
-        block = letters[begin : begin + _BLOCK]
-        total += sum(
-            size * int(np.count_nonzero(block == ord(letter))) for letter, size in _MEMORY.items()
-        )
-    return total
+    counts = counts_of(content, b"".join(_MEMORY))
+    return total + sum(size * counts[letter] for letter, size in _MEMORY.items())
+
+
+def counts_of(content: bytes | memoryview, letters: bytes) -> dict[bytes, int]:
+    """Returns how often each of some letters is in a content, without a copy of it."""
+    values = np.frombuffer(content, np.uint8)
+    counts = dict.fromkeys((bytes([letter]) for letter in letters), 0)
+    for begin in range(0, len(values), _BLOCK):
+        block = values[begin : begin + _BLOCK]
+        for letter in counts:
+            counts[letter] += int(np.count_nonzero(block == ord(letter)))
+    return counts
 
 
 def array_pieces(

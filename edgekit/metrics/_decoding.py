@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from edgekit.datasets.annotations import TruthTube, VideoTruth
-from edgekit.files.json_arrays import array_pieces, boxes_in, placed
+from edgekit.files.json_arrays import array_pieces, boxes_in, counts_of, placed
 from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.runtime.types import Array, Detections
 
@@ -94,6 +94,10 @@ def decode_video(
         msgspec.MsgspecError: The content has another layout.
     """
     video = msgspec.json.decode(content, type=_SavedVideo)
+    # Each box has an object of scores, and each frame one more: this tells before they are decoded.
+    boxes = counts_of(memoryview(video.detections), b"{")[b"{"] - video.frames
+    if boxes * (classes + 4) > most:
+        raise ValueError(too_many(classes, most))
     detections = _decode_detections(video.detections, classes, most)
     if len(detections) != video.frames:
         raise ValueError(f"detections for {len(detections)} of {video.frames} frames")

@@ -33,6 +33,8 @@ def parse(
     Raises:
         UnreadableXml: The text is damaged, declares a document type, or nests too deep.
     """
+    if content.count(b"<") > 2 * _MOST_ELEMENTS:  # an element has a beginning and an end
+        raise UnreadableXml(f"it has more than {_MOST_ELEMENTS} elements")
     path: list[str] = []
     texts: list[list[str]] = []
     count = 0
@@ -65,8 +67,7 @@ def parse(
 
     parser = expat.ParserCreate()
     parser.buffer_text = True  # otherwise each line end comes on its own
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
+    parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
     parser.XmlDeclHandler = declared
