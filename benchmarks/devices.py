@@ -9,6 +9,7 @@ import msgspec
 
 from edgekit._progress import Progress
 from edgekit.benchmarks.options import BenchOptions
+from edgekit.benchmarks.report.checks import check_complete, short_notes
 from edgekit.benchmarks.report.reading import parse_report
 from edgekit.benchmarks.report.report import MeasuredDevice, Report
 from edgekit.bundle import load_bundle
@@ -46,7 +47,9 @@ def add_devices(
             name: f"{send_content(connection, each)[0]}/{place}"
             for name, (each, place) in inputs.items()
         }
-        found = run_there(connection, ["bench", *folders], {**_settings(options), **given})
+        found = run_there(
+            connection, ["bench", *folders], dict[str, object], {**_settings(options), **given}
+        )
         progress.advance()
         return _converted(connection.host, found)
 
@@ -63,7 +66,7 @@ def add_devices(
         for row in found.rows:
             row.host, row.bundle = host, labels.get(row.sha256, row.bundle)
             report.rows.append(row)
-        report.notes += [f"{host}: {note}" for note in found.notes]
+        report.notes += short_notes(found.notes, host)
 
 
 def _inputs(options: BenchOptions) -> dict[str, tuple[Content, str]]:
@@ -85,9 +88,11 @@ def _settings(options: BenchOptions) -> dict[str, object]:
 def _converted(host: str, found: dict[str, object]) -> Report:
     hint = f"Install the EdgeKit of this machine there: edgekit deploy {host} BUNDLE"
     try:
-        return parse_report(found, place=f"The report from {host}", hint=hint)
-    except msgspec.ValidationError as error:
+        report = parse_report(found, place=f"The report from {host}", hint=hint)
+        check_complete(report)
+    except (msgspec.ValidationError, ValueError) as error:
         raise BadInputError(
             f"Expected a report of edgekit bench from {host}; found another one: {error}.",
             hint=hint,
         ) from error
+    return report

@@ -20,6 +20,7 @@ from edgekit.benchmarks.harness import Harness, HarnessSettings
 from edgekit.benchmarks.operators import measure_peaks
 from edgekit.benchmarks.options import BenchOptions
 from edgekit.benchmarks.protocol import pass_length
+from edgekit.benchmarks.report.checks import short_notes
 from edgekit.benchmarks.report.comparison import LEAST_ROUNDS, NOT_JUDGED, check_comparable, compare
 from edgekit.benchmarks.report.figures import is_noisy
 from edgekit.benchmarks.report.reading import read_report
@@ -157,7 +158,7 @@ def _check_earlier(
 def _add_changes(report: Report, old: Report, path: Path, fail_over: float | None) -> None:
     report.changes = compare(report, old, path, fail_over)
     report.compared_with = path.name
-    report.notes += [f"{path.name} says: {note}" for note in old.notes]
+    report.notes += short_notes(old.notes, f"{path.name} says")
     if any(change.verdict == NOT_JUDGED for change in report.changes):
         report.notes.append(_not_judged(report, path))
 

@@ -29,8 +29,6 @@ MOST_MODULES = 15
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 OF_ANY_TYPE = {
-    "edgekit/deploy/remote_edgekit.py run_there": "each command of EdgeKit prints its own JSON",
-    "edgekit/deploy/ssh.py ask": "each request to a device has an answer of its own type",
     "edgekit/cli/output/console.py print": "it overrides rich's method and has its parameters",
     "quantization/onnx/weights.py attributes": "ONNX gives an attribute any of nine types",
     "targets/jetson/cuda.py call": "each function of CUDA returns its own types",

@@ -28,7 +28,8 @@ SURE = 0.05
 NOT_JUDGED = "not judged"
 """Verdict if the machine was too noisy, and the beginning of the note about it."""
 
-_MOST_SPLITS = 20_000
+_MOST_SPLITS, _BLOCK = 20_000, 1000
+_NAMED = 8
 
 
 def check_comparable(
@@ -95,9 +96,11 @@ def compare(report: Report, earlier: Report, path: Path, limit: float | None) ->
         else:
             changes.append(_change(place, before, row.result, limit, noisy=noisy))
     if all(change.verdict == "new" for change in changes):
+        labels = [row.label for row in earlier.rows if row.result]
+        more = "; ..." if len(labels) > _NAMED else ""
         raise BadInputError(
             f"{path} has none of the rows that were measured now; it has: "
-            f"{'; '.join(row.label for row in earlier.rows if row.result) or 'none'}.",
+            f"{'; '.join(labels[:_NAMED]) or 'none'}{more}.",
             hint="Measure the same bundles, runtimes and threads.",
         )
     return changes
@@ -163,6 +166,9 @@ def shift_p_value(before: Sequence[float], after: Sequence[float]) -> float:
     if math.comb(total, count) <= _MOST_SPLITS:
         splits = np.array(list(itertools.combinations(range(total), count)))
         return float((abs(ranks[splits].sum(1) - middle) >= observed).mean())
-    order = np.random.default_rng(0).random((_MOST_SPLITS, total)).argsort(1)[:, :count]
-    far = int((abs(ranks[order].sum(1) - middle) >= observed).sum())
+    chance, far = np.random.default_rng(0), 0
+    for first in range(0, _MOST_SPLITS, _BLOCK):
+        keys = chance.random((min(_BLOCK, _MOST_SPLITS - first), total))
+        order = keys.argpartition(count - 1, 1)[:, :count]
+        far += int((abs(ranks[order].sum(1) - middle) >= observed).sum())
     return (far + 1) / (_MOST_SPLITS + 1)

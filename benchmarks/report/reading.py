@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from edgekit import errors
+from edgekit.benchmarks.report.checks import check_times
 from edgekit.benchmarks.report.report import SCHEMA, Report
 from edgekit.errors import BadInputError, EdgeKitError
 from edgekit.files.reading import read_regular
@@ -39,7 +39,7 @@ def read_report(path: Path, *, any_schema: bool = False) -> Report:
         raise BadInputError(f"{path} is not JSON: {error}.", hint=hint) from error
     try:
         report = parse_report(content, place=str(path), hint=hint, any_schema=any_schema)
-        _check_times(report)
+        check_times(report)
     except (msgspec.ValidationError, ValueError) as error:
         raise BadInputError(f"{path} is not a report of edgekit bench: {error}.", hint=hint) from (
             error
@@ -84,10 +84,3 @@ def _from_schema_1(row: Any) -> object:
             code = getattr(getattr(errors, kind, None), "code", EdgeKitError.code)
             return {**row, "error": {**error, "code": code, "hint": hint}}
     return row
-
-
-def _check_times(report: Report) -> None:
-    for row in report.rows:
-        for time in [lap.p50 for lap in row.result.rounds] if row.result else ():
-            if not 0 < time < math.inf:
-                raise ValueError(f"{row.label} has a round of {time} ms")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgekit.benchmarks.report.checks import VIDEO_THRESHOLDS
 from edgekit.benchmarks.report.operator_tables import operator_grids
 from edgekit.benchmarks.report.report import (
     PAPER,
@@ -198,18 +199,18 @@ def _paper(name: str, times: dict[str, float]) -> list[str]:
 
 
 def _accuracy(evaluated: Sequence[tuple[int, RowResult]]) -> Grid:
-    rows, thresholds = [], ["0.2", "0.5", "0.75", "0.5:0.95"]
+    rows = []
     for number, result in evaluated:
         found = result.accuracy
         assert found is not None
-        values = [found.frame_map, *(found.video_map[name] for name in thresholds)]
+        values = [found.frame_map, *(found.video_map[name] for name in VIDEO_THRESHOLDS)]
         rows.append([str(number), *(f"{value:.3f}" for value in values)])
     accuracy = evaluated[0][1].accuracy
     assert accuracy is not None
     return Grid(
         f"frame-mAP and video-mAP, from 0 to 1, on {accuracy.videos} videos of {accuracy.frames} "
         "frames in all",
-        ("", "frame @0.5", *(f"video @{name}" for name in thresholds)),
+        ("", "frame @0.5", *(f"video @{name}" for name in VIDEO_THRESHOLDS)),
         rows,
     )
 

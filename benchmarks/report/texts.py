@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+from edgekit._printable import printable
 from edgekit.benchmarks.report.report import Report, Row
 from edgekit.benchmarks.report.tables import grids, header_lines, note_lines
 from edgekit.pipeline.stage_timer import STAGES
@@ -22,7 +23,11 @@ def to_csv(report: Report) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, headings, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    for line in lines:
+        writer.writerow({
+            name: printable(value) if isinstance(value, str) else value
+            for name, value in line.items()
+        })  # fmt: skip
     return text.getvalue()
 
 
@@ -90,4 +95,5 @@ def _table(grid: Grid) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Returns text of one line that is text in Markdown too, whoever named the layers."""
+    return printable(" ".join(text.split("\n"))).replace("|", "\\|").replace("<", "&lt;")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.bundle import MANIFEST, Bundle
+from edgekit.bundle.signing.signature import SIGNATURE
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import BadInputError, BundleError
 from edgekit.files.checksums import sha256_of
-from edgekit.files.reading import real_path
+from edgekit.files.reading import path_below, real_path
 
 __all__ = ["Content", "bundle_content", "content_of", "input_content", "send_content"]
-
-_OF_A_MACHINE = ("engines", "profile.json")
-"""Names in a bundle that belong to the machine that made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +56,20 @@ def content_of(kind: str, sources: Mapping[str, Path]) -> Content:
 
 
 def bundle_content(bundle: Bundle) -> Content:
-    """Returns the files of a bundle, without those that belong to this machine.
+    """Returns the files of a bundle that its manifest lists, the manifest and the signature.
+
+    Other files in its folder may belong to this machine, or may be links to what nobody checked.
 
     Raises:
         BundleError: A file was changed since the bundle was checked.
     """
-    sources = {
-        name: path
-        for name, path in _files_below(bundle.path).items()
-        if not name.startswith(".") and name.partition("/")[0] not in _OF_A_MACHINE
-    }
-    content = content_of("bundles", sources)
     checked = {entry.path: entry.sha256 for entry in bundle.manifest.files}
     checked[MANIFEST] = bundle.sha256
+    sources = {name: bundle.path / name for name in checked}
+    with contextlib.suppress(ValueError):  # a link to what nobody checked
+        if (signature := path_below(bundle.path, SIGNATURE, inside=True)).is_file():
+            sources[SIGNATURE] = signature
+    content = content_of("bundles", sources)
     for file in content.files:
         if checked.get(str(file["path"]), file["sha256"]) != file["sha256"]:
             raise BundleError(
@@ -107,15 +107,14 @@ def send_content(connection: DeviceConnection, content: Content) -> tuple[str, i
 
     Raises:
         HostError: The device has no space, or a file arrived damaged.
+        BadInputError: A file was changed meanwhile, and cannot be sent.
     """
     kind, digest, files = content.kind, content.digest, content.files
-    missing = connection.ask("missing", kind=kind, digest=digest, files=files)
-    sizes = {str(each["path"]): int(each["size"]) for each in content.files}
-    sent = sum(sizes[path] for path in missing)
-    for path in missing:
-        source = content.sources[path]
-        connection.ask("put", kind=kind, digest=digest, path=path, size=sizes[path], body=source)
-    return str(connection.ask("finish", kind=kind, digest=digest, files=files)), sent
+    missing = set(connection.ask("missing", list[str], kind=kind, digest=digest, files=files))
+    sizes = {str(each["path"]): int(each["size"]) for each in files if each["path"] in missing}
+    for path, size in sizes.items():
+        connection.send(content.sources[path], size, kind=kind, digest=digest, path=path)
+    return connection.ask("finish", str, kind=kind, digest=digest, files=files), sum(sizes.values())
 
 
 def _files_below(folder: Path) -> dict[str, Path]:

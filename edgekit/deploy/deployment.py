@@ -8,18 +8,19 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import NoneType
 
 import edgekit
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
 from edgekit.bundle.signing.public_keys import PublicKey, parse_public_keys
 from edgekit.bundle.signing.verification import check_signed_by
+from edgekit.deploy.answers import BenchAnswer, DoctorAnswer, ReleaseAnswer, VerdictAnswer
 from edgekit.deploy.content import Content, send_content
 from edgekit.deploy.device_facts import DeviceFacts, check_space, device_facts
 from edgekit.deploy.options import DeployOptions
 from edgekit.deploy.remote_edgekit import run_there
-from edgekit.deploy.results import HostResult, checked
+from edgekit.deploy.results import HostResult
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.deploy.wheels import Wheelhouse, WheelSet
 from edgekit.errors import HostError
@@ -65,10 +66,10 @@ class Deployment:
         began, options, name = time.monotonic(), self.options, self.options.name
         target = self.bundle.manifest.target
         facts = device_facts(connection, target=target)
-        connection.ask("lock", holder=holder())
+        connection.ask("lock", NoneType, holder=holder())
         if options.service != "none":
-            connection.ask("check_service", kind=options.service, name=name)
-        current = connection.ask("current", name=name)
+            connection.ask("check_service", NoneType, kind=options.service, name=name)
+        current = connection.ask("current", ReleaseAnswer, name=name)
         keys = self._keys(connection)
         extras, health = self._needs(connection.host, current, signed=keys is not None)
         wheels, environment_size = self._wheels(connection, facts, extras, note)
@@ -79,10 +80,10 @@ class Deployment:
         self._check_target(connection, wheels.key)
         if target == "jetson":
             note("Building the engine")
-            run_there(connection, ["build", path], environment=wheels.key)
+            run_there(connection, ["build", path], dict[str, object], environment=wheels.key)
         result = HostResult(
             connection.host,
-            release=current.get("number"),
+            release=current.number,
             bundle=self.bundle.manifest.name,
             sha256=self.bundle.sha256,
             copied=copied + sent,
@@ -90,6 +91,7 @@ class Deployment:
         given = options.service_options
         number = connection.ask(
             "release",
+            int,
             name=name,
             facts=self._facts(connection, wheels.key, extras, health),
             options=given.text if given else None,
@@ -97,14 +99,14 @@ class Deployment:
             bundle=self.content.digest,
             venv=wheels.key,
         )
-        if connection.ask("drop_if_current", name=name, number=number):
+        if connection.ask("drop_if_current", bool, name=name, number=number):
             result.outcome, result.state = "unchanged", "it runs this release already"
         else:
             if options.bench_frames:
                 result.milliseconds = self._measure(connection, path, wheels.key, note)
             self._switch(connection, number, result, note)
         result.seconds = round(time.monotonic() - began, 1)
-        return checked(result)
+        return result
 
     def _keys(self, connection: DeviceConnection) -> str | None:
         """Returns the public keys of the new release; None if it requires no signature.
@@ -112,7 +114,7 @@ class Deployment:
         Raises:
             SignatureError: No key of the current release signed the bundle.
         """
-        place, there = connection.ask("keys", name=self.options.name)
+        place, there = connection.ask("keys", tuple[str, str | None], name=self.options.name)
         if there is not None:
             file = f"{connection.host}:{place}"
             allowed = parse_public_keys(there.encode(), file)
@@ -121,18 +123,18 @@ class Deployment:
         return "".join(f"{line}\n" for line in lines) or there
 
     def _needs(
-        self, host: str, current: dict[str, Any], *, signed: bool
+        self, host: str, current: ReleaseAnswer, *, signed: bool
     ) -> tuple[tuple[str, ...], str]:
         """Returns the extras that a device needs, and the address of its health page."""
         given = self.options.service_options
         if given is None:
-            if not current:
+            if current.number is None:
                 raise HostError(
                     f"Expected {host} to have a deployment whose options can be kept; found none.",
                     hint="Name the options of the service: "
                     f"{parameter('config', 'FILE')}. docs/deploy.md shows a file.",
                 )
-            extras, health = set(current["extras"]), str(current["health"])
+            extras, health = set(current.extras), current.health
         else:
             extras, health = set(given.extras), given.health
         extras -= extras_of(TARGETS.own)  # those of an earlier bundle
@@ -148,7 +150,7 @@ class Deployment:
     ) -> dict[str, object]:
         """Returns the facts to keep about the release, as the device names them."""
         service, manifest = self.options.service, self.bundle.manifest
-        missing = connection.ask("python", key=key, code="import cysystemd")
+        missing = connection.ask("python", int, key=key, code="import cysystemd")
         return {
             "bundle": manifest.name,
             "sha256": self.bundle.sha256,
@@ -170,7 +172,7 @@ class Deployment:
         """Returns the wheels, and the space that an environment needs; 0 if it is there."""
         note("Collecting wheels")
         wheels = self.wheelhouse.wheels_for(facts, extras)
-        if connection.ask("has_environment", key=wheels.key):
+        if connection.ask("has_environment", bool, key=wheels.key):
             return wheels, 0
         return wheels, (1 + _UNPACKED) * wheels.size
 
@@ -183,6 +185,7 @@ class Deployment:
         note("Installing EdgeKit")
         connection.ask(
             "install",
+            NoneType,
             key=wheels.key,
             wheels=[(each.digest, next(iter(each.sources))) for each in wheels.contents],
             requirement=wheels.requirement,
@@ -192,13 +195,13 @@ class Deployment:
 
     def _check_target(self, connection: DeviceConnection, key: str) -> None:
         target = self.bundle.manifest.target
-        report = run_there(connection, ["doctor"], environment=key)
-        for each in report["targets"]:
-            if each["name"] == target and not each["runs"]:
+        report = run_there(connection, ["doctor"], DoctorAnswer, environment=key)
+        for each in report.targets:
+            if each.name == target and not each.runs:
                 raise HostError(
                     f"Expected {connection.host} to run bundles of the target {target}; it lacks "
-                    f"{', '.join(each['missing'])}.",
-                    hint="; ".join(each["install"]) or "Export a bundle for another target.",
+                    f"{', '.join(each.missing)}.",
+                    hint="; ".join(each.install) or "Export a bundle for another target.",
                 )
 
     def _measure(
@@ -207,12 +210,13 @@ class Deployment:
         """Returns the median time of a frame on the device, in milliseconds."""
         note("Measuring")
         short = {"frames": self.options.bench_frames, "rounds": 1}
-        report = run_there(connection, ["bench", path], short, environment=key)
-        times = [row["result"]["overall"]["p50"] for row in report["rows"] if row["result"]]
+        report = run_there(connection, ["bench", path], BenchAnswer, short, environment=key)
+        times = [row.result.overall.p50 for row in report.rows if row.result]
         if not times:
-            error = report["rows"][0]["error"]
-            raise HostError(f"{connection.host} cannot run the bundle: {error['message']}")
-        return float(min(times))
+            reasons = [row.error.message for row in report.rows if row.error]
+            reason = next(iter(reasons), "it gives no reason")
+            raise HostError(f"{connection.host} cannot run the bundle: {reason}")
+        return min(times)
 
     def _switch(
         self,
@@ -227,16 +231,17 @@ class Deployment:
             note(f"Release {number} is on trial for {options.watch:g} s")
         verdict = connection.ask(
             "switch",
+            VerdictAnswer,
             name=options.name,
             number=number,
             kind=options.service,
             seconds=options.watch,
         )
-        result.state, result.rate = verdict["words"], verdict["rate"]
-        result.outcome = "deployed" if verdict["passed"] else "rolled back"
-        if verdict["passed"]:
+        result.state, result.rate = verdict.words, verdict.rate
+        result.outcome = "deployed" if verdict.passed else "rolled back"
+        if verdict.passed:
             result.release = number
-            connection.ask("tidy")
+            connection.ask("tidy", NoneType)
         else:
             result.hint = f"See its log: ssh {connection.host} {_journal(options)}"
 

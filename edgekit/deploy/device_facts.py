@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 
-from edgekit.deploy.results import checked
+from edgekit.deploy.answers import FactsAnswer
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import HostError
 
@@ -55,49 +56,48 @@ def device_facts(connection: DeviceConnection, *, target: str | None = None) -> 
     Raises:
         HostError: EdgeKit, or the bundle, cannot run there.
     """
-    host, answer = connection.host, connection.ask("facts")
-    if answer["system"] != "Linux" or answer["machine"] not in _MACHINES:
+    host, answer = connection.host, connection.ask("facts", FactsAnswer)
+    if answer.system != "Linux" or answer.machine not in _MACHINES:
         raise HostError(
-            f"Expected {host} to be Linux on {', '.join(_MACHINES)}; found {answer['system']} on "
-            f"{answer['machine']}.",
+            f"Expected {host} to be Linux on {', '.join(_MACHINES)}; found {answer.system} on "
+            f"{answer.machine}.",
             hint="No packages of EdgeKit exist for it. Choose another device.",
         )
-    if answer["bits"] != (32 if answer["machine"] == "armv7l" else 64):
+    if answer.bits != (32 if answer.machine == "armv7l" else 64):
         raise HostError(
-            f"Expected a Python of 64 bits on {host}; found one of {answer['bits']}.",
+            f"Expected a Python of 64 bits on {host}; found one of {answer.bits}.",
             hint="Install a 64-bit system on the device.",
         )
-    if not answer["venv"]:
+    if not answer.venv:
         raise HostError(
             f"Expected Python's module venv on {host}; found none.",
             hint="Install it on the device: sudo apt install python3-venv",
         )
-    if answer["unwritable"]:
+    if answer.unwritable:
         raise HostError(
-            f"Expected {host} to let its user {answer['user']} write in the home folder; found "
-            f"{answer['unwritable']}.",
+            f"Expected {host} to let its user {answer.user} write in the home folder; found "
+            f"{answer.unwritable}.",
             hint=f"Check the mount and the permissions: ssh {host} 'df ~; ls -ld ~'",
         )
-    _check_clock(host, float(answer["time"]))
-    if target == "jetson" and not answer["tegra"]:
+    _check_clock(host, answer.time)
+    if target == "jetson" and not answer.tegra:
         raise HostError(
-            f"Expected a Jetson for a bundle of the target jetson; {host} is {answer['node']}, "
-            f"{answer['machine']} without /etc/nv_tegra_release.",
+            f"Expected a Jetson for a bundle of the target jetson; {host} is {answer.node}, "
+            f"{answer.machine} without /etc/nv_tegra_release.",
             hint="Export a bundle for this device: edgekit export --target onnx",
         )
-    facts = DeviceFacts(
+    return DeviceFacts(
         host=host,
-        python=tuple(answer["python"]),
-        machine=answer["machine"],
-        libc=tuple(answer["libc"]),
-        root=answer["root"],
-        free=int(answer["free"]),
-        tegra=answer["tegra"],
-        systemd=answer["systemd"],
-        user_systemd=answer["user_systemd"],
-        node=answer["node"],
+        python=answer.python,
+        machine=answer.machine,
+        libc=answer.libc,
+        root=answer.root,
+        free=answer.free,
+        tegra=answer.tegra,
+        systemd=answer.systemd,
+        user_systemd=answer.user_systemd,
+        node=answer.node,
     )
-    return checked(facts)
 
 
 def check_space(facts: DeviceFacts, needed: int) -> None:
@@ -117,7 +117,9 @@ def check_space(facts: DeviceFacts, needed: int) -> None:
 
 def _check_clock(host: str, there: float) -> None:
     if abs(there - time.time()) > _MOST_SECONDS_OFF:
-        shown = time.strftime("%Y-%m-%d", time.gmtime(there))
+        shown = f"{there:g} s since 1970"
+        with contextlib.suppress(ValueError, OverflowError, OSError):  # no calendar has this date
+            shown = time.strftime("%Y-%m-%d", time.gmtime(there))
         raise HostError(
             f"Expected the clock of {host} to show {time.strftime('%Y-%m-%d', time.gmtime())}; "
             f"it shows {shown}. Events, logs and signatures would have wrong times.",

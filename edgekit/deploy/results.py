@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
-import msgspec
-
-__all__ = ["HostResult", "HostStatus", "Outcome", "checked"]
-
-T = TypeVar("T")
+__all__ = ["HostResult", "HostStatus", "Outcome"]
 
 Outcome = Literal["deployed", "unchanged", "rolled back", "failed"]
 
@@ -81,12 +77,3 @@ class HostStatus:
     trial: bool = False
     error: str = ""
     hint: str = ""
-
-
-def checked(found: T) -> T:
-    """Returns what was made from the answers of a device, with values of the declared types.
-
-    Raises:
-        msgspec.ValidationError: A value has another type.
-    """
-    return msgspec.convert(msgspec.to_builtins(found), type(found))

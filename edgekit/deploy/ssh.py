@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import re
@@ -11,27 +10,30 @@ import shlex
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn, TypeVar
+
+import msgspec
 
 from edgekit._closing import Closing
 from edgekit._parameters import parameter
+from edgekit.deploy.device_program import device_program, starter
 from edgekit.deploy.ssh_errors import ssh_error
-from edgekit.errors import HostError, MissingDependencyError, UsageError
+from edgekit.deploy.ssh_output import ErrorText
+from edgekit.errors import BadInputError, HostError, MissingDependencyError, UsageError
+from edgekit.files.reading import open_regular
 
 __all__ = ["DeviceConnection", "check_hosts"]
 
-_PROGRAM = "edgekit.deploy.on_device"
-_MODULES = ("connection", "facts", "store", "unit", "releases", "environment", "service", "trial")
-"""Modules of the program, each after those that it imports; ``agent`` is the last."""
+T = TypeVar("T")
 
 _HELLO = b"edgekit-device "
 _OLDEST_PYTHON = (3, 10)
 _MOST_GREETINGS = 1000
 _HELLO_SECONDS = 60.0
 _PIECE = 1 << 20
-_MOST_SAID, _MOST_LINE = 1 << 16, 1 << 24
+_LONGEST_GREETING, _MOST_LINE = 1 << 16, 1 << 24
 _SHOWN, _MOST_MESSAGE = 80, 2000
 _ANSWERS, _FAILURE = ("done", "failed", "note"), ("message", "hint")
 _OPTIONS = ("BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=10", "ServerAliveCountMax=6")
@@ -83,9 +85,9 @@ class DeviceConnection(Closing):
                 "Reaching a device needs the program ssh; found none.",
                 hint="Install OpenSSH: sudo apt install openssh-client",
             )
-        program = _program().encode()
+        program = device_program().encode()
         options = [word for option in _OPTIONS for word in ("-o", option)]
-        command = f"{shlex.quote(python)} -c {_starter(len(program))}"
+        command = f"{shlex.quote(python)} -c {starter(len(program))}"
         self._process = subprocess.Popen(
             [ssh, "-T", *options, "--", host, command],
             stdin=subprocess.PIPE,
@@ -98,7 +100,7 @@ class DeviceConnection(Closing):
         assert self._process.stderr is not None
         self._requests: IO[bytes] = self._process.stdin
         self._answers: IO[bytes] = self._process.stdout
-        self._errors = _ErrorText(self._process.stderr)
+        self._errors = ErrorText(self._process.stderr)
         try:
             self._greet(python)
             self._write(program)
@@ -107,23 +109,63 @@ class DeviceConnection(Closing):
             self.close()
             raise
 
-    def ask(self, what: str, *, body: Path | None = None, **arguments: object) -> Any:
+    def ask(self, what: str, answer: type[T], /, **arguments: object) -> T:
         """Sends a request; returns its result.
 
         Args:
             what: Name of a public method of ``edgekit.deploy.on_device.agent.Agent``.
-            body: File whose bytes follow the request.
+            answer: Type of the result.
             arguments: Arguments of the method.
 
         Raises:
-            HostError: The device refuses, or the connection is lost.
+            HostError: The device refuses, answers with another type, or the connection is lost.
         """
-        self._write(json.dumps({"do": what, "with": arguments}).encode() + b"\n")
-        if body is not None:
-            with body.open("rb") as stream:
-                while piece := stream.read(_PIECE):
+        self._request(what, arguments)
+        return self.checked(self._answer(), answer)
+
+    def checked(self, found: object, answer: type[T]) -> T:
+        """Returns what a device has answered, as a type.
+
+        Raises:
+            HostError: It has another type.
+        """
+        try:
+            return msgspec.convert(found, answer)
+        except msgspec.ValidationError as error:
+            raise HostError(
+                f"Expected answers of EdgeKit's program from {self.host}; found other values: "
+                f"{error!s:.200}.",
+                hint=f"Check what answers there: ssh {self.host}",
+            ) from error
+
+    def send(self, file: Path, size: int, **place: object) -> None:
+        """Sends a file to a store of the device.
+
+        Exactly ``size`` bytes follow the request, whatever becomes of the file meanwhile: the
+        device would take more for requests, and would take requests for the missing ones.
+
+        Args:
+            file: File to send.
+            size: Its size in bytes, as the device knows it.
+            place: Other arguments of ``Agent.put``: store, content and path in it.
+
+        Raises:
+            HostError: The device refuses, or the connection is lost.
+            BadInputError: The file cannot be read any more, or is shorter. The connection cannot be
+                used any longer.
+        """
+        try:
+            with open_regular(file) as (stream, _):
+                self._request("put", {**place, "size": size})
+                left = size
+                while left and (piece := stream.read(min(left, _PIECE))):
                     self._write(piece)
-        return self._answer()
+                    left -= len(piece)
+        except OSError as error:
+            raise _changed(file, self.host, f"{error.strerror}") from error
+        if left:
+            raise _changed(file, self.host, f"it has {left} of {size} bytes less than before")
+        self._answer()
 
     def fetch(self, path: str, target: Path, most: int) -> None:
         """Fetches a file from the working folder of EdgeKit on the device.
@@ -136,7 +178,8 @@ class DeviceConnection(Closing):
         Raises:
             HostError: There is no such file, it is too large, or the connection is lost.
         """
-        left = self.ask("get", path=path)
+        self._request("get", {"path": path})
+        left = self._answer()
         if type(left) is not int or not 0 <= left <= most:
             raise HostError(
                 f"Expected {path} of {self.host} to have at most {most} bytes; found {left!r:.80}."
@@ -171,7 +214,7 @@ class DeviceConnection(Closing):
         try:
             # A login may print lines of its own before that.
             for _ in range(_MOST_GREETINGS):
-                line = self._answers.readline(_MOST_SAID)
+                line = self._answers.readline(_LONGEST_GREETING)
                 if not line or line.startswith(_HELLO):
                     break
         finally:
@@ -191,6 +234,9 @@ class DeviceConnection(Closing):
                 f"{parameter('python', 'python3.11')}",
             )
 
+    def _request(self, what: str, arguments: Mapping[str, object]) -> None:
+        self._write(json.dumps({"do": what, "with": arguments}).encode() + b"\n")
+
     def _write(self, content: bytes) -> None:
         try:
             self._requests.write(content)
@@ -204,7 +250,7 @@ class DeviceConnection(Closing):
             if not line.endswith(b"\n"):
                 raise self._strange(line) if len(line) == _MOST_LINE else self._lost()
             try:
-                answer = json.loads(line)
+                answer = json.loads(line, parse_constant=_no_number)
             except (ValueError, RecursionError):
                 raise self._strange(line) from None
             if not isinstance(answer, dict) or answer.keys().isdisjoint(_ANSWERS):
@@ -235,65 +281,12 @@ class DeviceConnection(Closing):
         )
 
 
-class _ErrorText:
-    """Reads what ``ssh`` writes on standard error, and keeps its beginning.
-
-    Args:
-        stream: Standard error of ``ssh``.
-    """
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._kept = bytearray()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def read(self) -> str:
-        """Returns the beginning, after ``ssh`` has ended or a second."""
-        self._thread.join(1)
-        return self._kept.decode(errors="replace")
-
-    def close(self) -> None:
-        """Closes the stream."""
-        self._thread.join(1)
-        self._stream.close()
-
-    def _run(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # closed
-            while piece := os.read(self._stream.fileno(), _MOST_SAID):
-                self._kept += piece[: _MOST_SAID - len(self._kept)]
-
-
-def _starter(length: int) -> str:
-    """Returns the first code on the device, quoted: it names its Python and runs what follows.
-
-    Python 2 and every Python 3 can run it.
-    """
-    return (
-        '\'import sys;sys.stdout.write("edgekit-device %d.%d\\n" % sys.version_info[:2]);'
-        f"sys.stdout.flush();exec(sys.stdin.buffer.read({length}))'"
+def _changed(file: Path, host: str, how: str) -> BadInputError:
+    return BadInputError(
+        f"{file} has changed while EdgeKit copied it to {host}: {how}.",
+        hint="Try again when no other program writes to it.",
     )
 
 
-def _program() -> str:
-    """Returns the source code of the program: its modules, made one after the other."""
-    sources = {f"{_PROGRAM}.{name}": _source(name) for name in (*_MODULES, "agent")}
-    return (
-        "import sys, types\n"
-        "def make(name, text):\n"
-        "    module = sys.modules[name] = types.ModuleType(name)\n"
-        "    module.__path__ = []\n"
-        "    exec(compile(text, name, 'exec'), module.__dict__)\n"
-        "for name in ('edgekit', 'edgekit.deploy', 'edgekit.deploy.on_device'):\n"
-        "    make(name, '')\n"
-        f"for name, text in {sources!r}.items():\n"
-        "    make(name, text)\n"
-        f"sys.modules['{_PROGRAM}.agent'].main()\n"
-    )
-
-
-def _source(name: str) -> str:
-    found = importlib.util.find_spec(f"{_PROGRAM}.{name}")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).read_text(encoding="utf-8")
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")

@@ -158,6 +158,10 @@ def _platform_words(facts: DeviceFacts) -> list[str]:
             f"Expected {facts.host} to have the GNU C library; found {name or 'another one'}.",
             hint="ONNX Runtime has no packages for it. Choose a system such as Debian or Ubuntu.",
         )
+    if not re.fullmatch(r"2\.\d{1,3}(?:\.\d+)*", libc):
+        raise HostError(
+            f"Expected {facts.host} to have version 2 of the GNU C library; found {libc!r:.80}."
+        )
     newest = min(int(libc.split(".")[1]), _NEWEST_GLIBC)
     tags = [
         f"manylinux_2_{each}_{machine}" for each in range(newest, _OLDEST_GLIBC[machine] - 1, -1)

@@ -50,7 +50,7 @@ def evaluate_on_devices(
             root = f"{send_content(connection, videos)[0]}/{place}"
             name = f"{uuid.uuid4().hex}.json.gz"
             given = {**_settings(options), "root": root, "save_detections": name}
-            run_there(connection, ["eval", there], given)
+            run_there(connection, ["eval", there], dict[str, object], given)
             fetched = Path(folder, name)
             connection.fetch(name, fetched, MOST_BYTES)
             progress.advance()
@@ -58,11 +58,20 @@ def evaluate_on_devices(
 
         found = Hosts(options.host).map(work)
         return {
-            host: str(each).replace("\n", " ")
-            if isinstance(each, EdgeKitError)
-            else score(open_detections(each))
-            for host, each in zip(options.host, found, strict=True)
+            host: _result(host, each, score) for host, each in zip(options.host, found, strict=True)
         }
+
+
+def _result(
+    host: str, found: Path | EdgeKitError, score: Callable[[StoredDetections], EvalResult]
+) -> EvalResult | str:
+    """Returns the result of a device; the reason if its detections cannot be scored."""
+    if isinstance(found, EdgeKitError):
+        return str(found).replace("\n", " ")
+    try:
+        return score(open_detections(found))
+    except EdgeKitError as error:
+        return f"{host} sent detections that cannot be scored. {error.message}"
 
 
 def _settings(options: EvaluateOptions) -> dict[str, object]:

@@ -34,3 +34,16 @@ def test_a_file_that_changed_since_it_was_checked(bundle: Bundle, name: str) -> 
     with pytest.raises(BundleError, match="has changed since EdgeKit verified") as caught:
         bundle_content(bundle)
     assert str(path) in caught.value.message
+
+
+def test_nothing_but_the_files_of_the_manifest_leaves_this_machine(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    secret = tmp_path / "id_ed25519"
+    secret.write_text("a private key")
+    before = bundle_content(bundle).sources.keys()
+    for name in ("notes.txt", "signature.json"):
+        (bundle.path / name).symlink_to(secret)
+    (bundle.path / "more").mkdir()
+    (bundle.path / "more" / "LICENSE").write_text("text")
+    assert bundle_content(bundle).sources.keys() == before

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from edgekit.cli import main
+from edgekit.deploy.deploy import Hosts
+from edgekit.deploy.ssh import DeviceConnection
 
 SERVICE = {
     "name": "cam", "number": 3, "bundle": "b", "sha256": "0" * 64, "edgekit": "1", "created": 1,
@@ -17,7 +19,7 @@ SERVICE = {
 }  # fmt: skip
 
 
-def status(folder: Path, monkeypatch: pytest.MonkeyPatch, answer: Any) -> int:
+def status(folder: Path, monkeypatch: pytest.MonkeyPatch, answer: Any, *words: str) -> int:
     """Asks a device for its status that gives one answer to everything."""
     said = f'edgekit-device 3.11\n{{"done": null}}\n{json.dumps({"done": answer})}\n'
     (folder / "said").write_text(said)
@@ -25,7 +27,7 @@ def status(folder: Path, monkeypatch: pytest.MonkeyPatch, answer: Any) -> int:
     ssh.write_text(f"#!/bin/sh\ncat '{folder}/said'\nexec 1>&-\ncat >/dev/null\n")
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    return main(["deploy", "--status", "device"])
+    return main(["deploy", "--status", "device", *words])
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,7 @@ def status(folder: Path, monkeypatch: pytest.MonkeyPatch, answer: Any) -> int:
     [
         None, 3, "text", {}, [3], [{}], [{**SERVICE, "rate": "fast"}], [{**SERVICE, "words": {}}],
         [{**SERVICE, "number": [1]}], [{**SERVICE, "created": 10**18}], [{**SERVICE, "trial": 9}],
+        [{**SERVICE, "rate": float("nan")}], [{**SERVICE, "created": -1}], [SERVICE, None],
     ],
 )  # fmt: skip
 def test_other_values_than_a_status_are_a_fault_of_the_device(
@@ -52,3 +55,23 @@ def test_words_of_a_device_do_not_control_the_terminal(
 ) -> None:
     assert status(tmp_path, monkeypatch, [{**SERVICE, "words": "\x1b[2J\x07"}]) == 0
     assert "\\x1b" in capsys.readouterr().out
+
+
+def test_halves_of_characters_are_no_fault_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = [{**SERVICE, "words": "a\ud800z"}]
+    assert status(tmp_path, monkeypatch, answer, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["hosts"][0]["state"] == "a\ufffdz"
+    assert status(tmp_path, monkeypatch, answer) == 0
+
+
+def test_a_fault_of_this_machine_is_not_blamed_on_a_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(connection: DeviceConnection) -> None:
+        raise TypeError("ours")
+
+    assert status(tmp_path, monkeypatch, []) == 0
+    with pytest.raises(TypeError, match="ours"):
+        Hosts(["device"]).map(work)

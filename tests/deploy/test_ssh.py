@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.deploy.ssh import DeviceConnection
-from edgekit.errors import HostError
+from edgekit.errors import BadInputError, HostError
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,55 @@ def test_errors_without_end_are_kept_up_to_their_beginning(
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 10_000_000
+
+
+def device_that_says(folder: Path, monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
+    """Puts a program ``ssh`` on the path that gives these answers, and keeps what it is sent."""
+    (folder / "said").write_text("\n".join(["edgekit-device 3.11", '{"done": null}', *answers, ""]))
+    ssh = folder / "ssh"
+    ssh.write_text(f"#!/bin/sh\ncat '{folder}/said'\nexec 1>&-\ncat >'{folder}/sent'\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_a_file_that_grows_sends_no_requests_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device_that_says(tmp_path, monkeypatch, '{"done": null}')
+    file = tmp_path / "file"
+    file.write_bytes(b'abcd{"do": "python", "with": {"key": "", "code": "print(1)"}}\n')
+    with DeviceConnection("device") as connection:
+        connection.send(file, 4, kind="inputs")
+    assert (tmp_path / "sent").read_bytes().endswith(b'"size": 4}}\nabcd')
+
+
+@pytest.mark.parametrize("kind", ["shorter", "gone", "pipe"])
+def test_a_file_that_becomes_shorter_or_something_else_ends_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    device_that_says(tmp_path, monkeypatch, '{"done": null}')
+    file = tmp_path / "file"
+    if kind == "shorter":
+        file.write_bytes(b"abcd")
+    elif kind == "pipe":
+        os.mkfifo(file)
+    with (
+        DeviceConnection("device") as connection,
+        pytest.raises(BadInputError, match="file has changed while EdgeKit copied it to device"),
+    ):
+        connection.send(file, 5, kind="inputs")
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [("3", "Expected `str`, got `int`"), ("NaN", "NaN"), ("null", "got `null`")],
+)
+def test_other_values_are_refused_as_they_arrive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, found: str
+) -> None:
+    device_that_says(tmp_path, monkeypatch, f'{{"done": {answer}}}')
+    with DeviceConnection("device") as connection, pytest.raises(HostError, match=found):
+        connection.ask("finish", str)
 
 
 @pytest.mark.parametrize("size", ["-1", "1e400", "11", "true"])

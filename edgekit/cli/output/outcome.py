@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,9 +65,9 @@ class Outcome:
 
 
 def _as_unicode(value: object) -> object:
-    """Replaces bytes of file names that are not UTF-8 in all texts of a JSON value."""
+    """Replaces what is not Unicode in all texts: bytes of file names, halves of characters."""
     if isinstance(value, str):
-        return value.encode(errors="surrogateescape").decode(errors="replace")
+        return value if value.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", value)
     if isinstance(value, dict):
         return {_as_unicode(key): _as_unicode(each) for key, each in value.items()}
     return [_as_unicode(each) for each in value] if isinstance(value, list | tuple) else value

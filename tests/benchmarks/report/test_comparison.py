@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from pathlib import Path
 
 import msgspec
@@ -162,3 +163,19 @@ def test_what_is_no_report_is_refused(content, words, tmp_path):
         path.write_bytes(content)
     with pytest.raises(BadInputError, match=words):
         read_report(path)
+
+
+def test_an_error_names_a_few_of_many_rows(make_report):
+    earlier = make_report({f"row {number}": ROUNDS for number in range(100)})
+    with pytest.raises(BadInputError, match=r"row 7, onnxruntime[^;]*; \.\.\.\.\n"):
+        compare(make_report({"b": ROUNDS}), earlier, OLD, 0.1)
+
+
+def test_a_thousand_rounds_take_little_memory(make_report):
+    before = make_report({"a": [10 + 1e-5 * place for place in range(1000)]})
+    tracemalloc.start()
+    (change,) = compare(make_report({"a": [11.0] * 5}), before, OLD, 0.05)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert change.verdict == "slower"
+    assert most < 100 << 20
