@@ -163,6 +163,12 @@ __all__ = ["command"]
     "curves, a confusion matrix and early labels. Not with --protocol published.",
 )
 @click.option(
+    "--clips",
+    type=OUT_FOLDER,
+    help="Folder to write the five worst videos to, as MP4 with annotated boxes (white) and found "
+    "tubes drawn in. Not with --detections or --protocol published.",
+)
+@click.option(
     "--tracking",
     is_flag=True,
     help="Compute tracking measures too: HOTA, IDF1 and MOTA, by the package trackeval.",
@@ -264,7 +270,7 @@ def _show(result: EvalResult) -> None:
 
 
 def _show_insight(result: EvalResult, options: EvaluateOptions) -> None:
-    """Prints what ``--tracking``, ``--compare`` and ``--report`` add."""
+    """Prints what ``--tracking``, ``--compare``, ``--clips`` and ``--report`` add."""
     console = stdout_console(as_json=False)
     if result.tracking is not None:
         of = result.tracking
@@ -278,5 +284,7 @@ def _show_insight(result: EvalResult, options: EvaluateOptions) -> None:
 
         for line in verdicts(result.comparison, str(options.compare)):
             console.print(line, markup=False, soft_wrap=True)
+    for name, path in result.clips.items():
+        console.print(f"{path} shows {name}", markup=False, soft_wrap=True)
     if options.report is not None:
         console.print(f"Report: {options.report}", markup=False, soft_wrap=True)

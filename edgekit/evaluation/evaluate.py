@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,7 @@ from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle
 from edgekit.calibration.store import Store, default_store
+from edgekit.datasets.annotations import VideoTruth
 from edgekit.datasets.published import read_truth
 from edgekit.errors import OutputError
 from edgekit.evaluation.dataset_detections import (
@@ -69,6 +70,7 @@ def evaluate(
     results: str | os.PathLike[str] | None = None,
     strict: bool = False,
     report: str | os.PathLike[str] | None = None,
+    clips: str | os.PathLike[str] | None = None,
     tracking: bool = False,
     compare: str | os.PathLike[str] | None = None,
     save_detections: str | os.PathLike[str] | None = None,
@@ -117,6 +119,7 @@ def evaluate(
         report: File to write a report to: a page if its name ends in ``.html``, JSON if it ends in
             ``.json``. It has accuracy by class, video, size and motion, errors by kind, curves, a
             confusion matrix, and the accuracy of early labels. Not for the published protocol.
+        clips: Folder for the five worst videos, with annotated boxes and found tubes drawn in.
         tracking: Whether to compute tracking measures too: HOTA, IDF1 and MOTA, by TrackEval.
         compare: File of saved detections of the same videos. The result then has the differences to
             them, by the same linker and protocol, with their 95% intervals.
@@ -137,7 +140,7 @@ def evaluate(
         MissingDependencyError: The runtime, or the package for ``cluster`` or ``tracking``, is not
             installed.
         ClusterError: The cluster cannot be reached, was lost, or does not fit this machine.
-        OutputError: ``save_detections``, ``report`` or a result cannot be written.
+        OutputError: ``save_detections``, ``report``, ``clips`` or a result cannot be written.
     """
     options = EvaluateOptions(
         bundle=as_bundle("bundle", bundle),
@@ -163,6 +166,7 @@ def evaluate(
         results=as_path("results", results),
         strict=strict,
         report=as_path("report", report),
+        clips=as_path("clips", clips),
         tracking=tracking,
         compare=as_path("compare", compare),
         save_detections=as_path("save_detections", save_detections),
@@ -194,17 +198,20 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
         executor = stack.enter_context(open_executor(options.workers, options.cluster))
         saved: StoredDetections
         failures: dict[str, str] = {}
+        videos: dict[str, VideoTruth] = {}
         bundle = None
         if options.detections is not None:
             saved = open_detections(options.detections)
         else:
             bundle, detected = _detect(options, stack, executor, progress)
             saved, failures = detected, detected.failures
+            videos = {each.truth.name: each.truth for each in detected.videos}
         if options.save_detections is not None:
             write_detections(options.save_detections, saved)
         # A cluster would have to be sent what lies here, and scoring takes little time.
         here = None if options.cluster else executor
-        result = score(saved, analyse=options.report is not None, executor=here)
+        analyse = options.report is not None or options.clips is not None
+        result = score(saved, analyse=analyse, executor=here)
         compared = None if other is None else score(other, executor=here)
         hosts: dict[str, EvalResult | str] = {}
         if options.host and bundle is not None:
@@ -212,11 +219,16 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
             from edgekit.evaluation.devices import evaluate_on_devices
 
             hosts = evaluate_on_devices(options, bundle, score, progress)
-    return _completed(options, replace(result, failures=failures, hosts=hosts), compared)
+    result = replace(result, failures=failures, hosts=hosts)
+    return _completed(options, result, compared, videos, progress)
 
 
 def _completed(
-    options: EvaluateOptions, result: EvalResult, compared: EvalResult | None
+    options: EvaluateOptions,
+    result: EvalResult,
+    compared: EvalResult | None,
+    videos: Mapping[str, VideoTruth],
+    progress: Progress,
 ) -> EvalResult:
     """Returns the result with what was asked for besides, and writes the report."""
     if compared is not None:
@@ -227,6 +239,10 @@ def _completed(
         from edgekit.metrics.analysis.tracking import tracking_measures
 
         result = replace(result, tracking=tracking_measures(result))
+    if options.clips is not None:
+        from edgekit.evaluation.clips import write_clips
+
+        result = replace(result, clips=write_clips(options.clips, result, videos, progress))
     if options.report is not None:
         from edgekit.evaluation.report.writing import write_report
 

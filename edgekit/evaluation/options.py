@@ -58,6 +58,7 @@ class EvaluateOptions:
     results: Path | None = None
     strict: bool = False
     report: Path | None = None
+    clips: Path | None = None
     tracking: bool = False
     compare: Path | None = None
     save_detections: Path | None = None
@@ -75,8 +76,13 @@ class EvaluateOptions:
         for name in ("max_gap", "min_length", "delay", "delay_seconds"):
             check_range(name, getattr(self, name), 0)
         check_hosts(parameter("host"), self.host)
-        if self.report is not None:
-            self._check_report(self.report)
+        if self.report is not None and self.report.suffix.lower() not in REPORTS:
+            raise UsageError(
+                f"Expected {parameter('report')} to end in {' or '.join(REPORTS)}; found "
+                f"'{self.report.name}'.",
+                hint=f"For example: {parameter('report', 'report.html')}",
+            )
+        self._check_analysed()
         check_executor(self.workers, self.cluster)
         if self.detections is None:
             if self.root is None:
@@ -91,24 +97,27 @@ class EvaluateOptions:
                 f"{parameter('detections')} and {parameter('host')} cannot be used together.",
                 hint=f"Leave out {parameter('host')}: nothing is run.",
             )
-        elif self.bundle or self.dataset or self.root or self.save_detections or self.results:
+        elif (
+            self.bundle
+            or self.dataset
+            or self.root
+            or self.save_detections
+            or self.results
+            or self.clips
+        ):
             raise UsageError(
                 f"{parameter('detections')} cannot be used together with a bundle or a dataset.",
                 hint=f"Leave out {argument('bundle')}, {parameter('dataset')}, "
-                f"{parameter('root')}, {parameter('results')} and {parameter('save_detections')}.",
+                f"{parameter('root')}, {parameter('results')}, {parameter('clips')} and "
+                f"{parameter('save_detections')}.",
             )
 
-    def _check_report(self, path: Path) -> None:
-        if path.suffix.lower() not in REPORTS:
-            raise UsageError(
-                f"Expected {parameter('report')} to end in {' or '.join(REPORTS)}; found "
-                f"'{path.name}'.",
-                hint=f"For example: {parameter('report', 'report.html')}",
-            )
-        if self.protocol == "published":
-            raise UsageError(
-                f"{parameter('report')} cannot be used together with "
-                f"{parameter('protocol', 'published')}, which counts some boxes of a wrong class "
-                "as correct.",
-                hint=f"Leave out {parameter('protocol')} or {parameter('report')}.",
-            )
+    def _check_analysed(self) -> None:
+        for name in ("report", "clips"):
+            if getattr(self, name) is not None and self.protocol == "published":
+                raise UsageError(
+                    f"{parameter(name)} cannot be used together with "
+                    f"{parameter('protocol', 'published')}, which counts some boxes of a wrong "
+                    "class as correct.",
+                    hint=f"Leave out {parameter('protocol')} or {parameter(name)}.",
+                )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,6 +62,8 @@ class EvalResult:
         analysis: What the figures are made of; None if that was not asked for.
         tracking: Tracking measures of the tubes; None if they were not asked for.
         comparison: Differences to another evaluation; None if there is none.
+        clips: Clip of each of the worst videos, by the video's name, the worst first; empty if they
+            were not asked for.
         hosts: Result of each other device that ran the bundle, by its name, or the reason why it
             has none.
     """
@@ -80,6 +83,7 @@ class EvalResult:
     analysis: Analysis | None = None
     tracking: TrackingMeasures | None = None
     comparison: Comparison | None = None
+    clips: Mapping[str, Path] = field(default_factory=dict)
     hosts: Mapping[str, EvalResult | str] = field(default_factory=dict)
 
     @property
@@ -107,14 +111,16 @@ class EvalResult:
     def to_dict(self) -> dict[str, object]:
         """Returns what ``edgekit eval --json`` prints; null stands for no ground truth.
 
-        ``failures`` is among it only if a video failed; ``tracking``, ``comparison`` and ``hosts``
-        only if they were asked for.
+        ``failures`` is among it only if a video failed; ``tracking``, ``comparison``, ``clips`` and
+        ``hosts`` only if they were asked for.
         """
         more: dict[str, object] = {"failures": self.failures} if self.failures else {}
         if self.tracking is not None:
             more["tracking"] = asdict(self.tracking)
         if self.comparison is not None:
             more["comparison"] = asdict(self.comparison)
+        if self.clips:
+            more["clips"] = {name: str(path) for name, path in self.clips.items()}
         if self.hosts:
             more["hosts"] = {
                 host: {"error": each} if isinstance(each, str) else each.to_dict()

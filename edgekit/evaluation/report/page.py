@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
+from urllib.parse import quote
 
 from edgekit.evaluation.report.charts import confusion, curves, early, gains
 from edgekit.evaluation.report.texts import (
@@ -26,8 +29,13 @@ __all__ = ["to_html"]
 _WORST = 20
 
 
-def to_html(result: EvalResult) -> str:
-    """Returns the page of an evaluation that was analysed, light or dark as the reader's system."""
+def to_html(result: EvalResult, folder: Path) -> str:
+    """Returns the page of an evaluation that was analysed, light or dark as the reader's system.
+
+    Args:
+        result: Result with its analysis.
+        folder: Folder of the page, from which its links to clips start.
+    """
     analysis = result.analysis
     assert analysis is not None  # the caller asked for it
     tracking = [table(tracking_grid(result.tracking))] if result.tracking else []
@@ -43,8 +51,9 @@ def to_html(result: EvalResult) -> str:
         table(group_grid(analysis)),
         *_early(analysis),
         *_videos(analysis),
+        *_clips(result.clips, folder),
     ]
-    return document("edgekit eval", body)
+    return document("edgekit eval", body, "video { max-width: 100%; }")
 
 
 def _paragraphs(lines: Sequence[str]) -> list[str]:
@@ -94,4 +103,20 @@ def _videos(analysis: Analysis) -> list[str]:
     if len(videos) > _WORST:
         rest = table(video_grid("the other videos", videos[_WORST:]))
         parts.append(f"<details><summary>{len(videos) - _WORST} more</summary>{rest}</details>")
+    return parts
+
+
+def _clips(clips: Mapping[str, Path], folder: Path) -> list[str]:
+    if not clips:
+        return []
+    parts = [
+        "<h2>The worst videos</h2>",
+        "<p>Annotated boxes are white. Coloured ones are tubes that score at least as high as the "
+        "working point of their class; they are dashed where the tube has no detection.</p>",
+    ]
+    for name, path in clips.items():
+        place = quote(os.fsencode(os.path.relpath(path, folder)))
+        parts.append(
+            f'<p>{escape(name)}</p><video controls preload="metadata" src="{place}"></video>'
+        )
     return parts

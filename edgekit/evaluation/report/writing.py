@@ -23,7 +23,7 @@ def write_report(path: Path, result: EvalResult) -> None:
         OutputError: The file cannot be written, or the disk is full.
     """
     if path.suffix.lower() == ".html":
-        content = to_html(result).encode()
+        content = to_html(result, path.parent).encode()
     else:
         encoded = msgspec.json.encode({**result.to_dict(), "analysis": result.analysis})
         content = msgspec.json.format(encoded, indent=1)
