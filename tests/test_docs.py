@@ -139,3 +139,11 @@ def test_contributing_names_every_folder_of_the_package():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     folders = {path.parent.name for path in (ROOT / "edgekit").glob("*/__init__.py")}
     assert folders == set(re.findall(r"^\| `edgekit/(\w+)`", text, re.M))
+
+
+def test_contributing_names_files_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`((?:edgekit|tests|docs|release|targets|quantization)/[\w./]+)`", text)
+    assert len(named) > 30
+    for name in named:
+        assert (ROOT / name).exists(), f"CONTRIBUTING.md names {name}"
