@@ -14,7 +14,7 @@ import msgspec
 from edgekit._checks import check_choice, check_range
 from edgekit._parameters import parameter
 from edgekit.bundle import CascadeSpec, DecodeSpec, InputSpec, check_choices
-from edgekit.classes import default_classes
+from edgekit.classes import CLASS_LISTS, default_classes
 from edgekit.errors import CheckpointError, UsageError
 from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 from edgekit.targets.choices import PLACES
@@ -205,7 +205,7 @@ def _classes(
         raise CheckpointError(
             f"Expected {len(classes)} classes; the heatmap of {path} has {spec.classes}.",
             hint="Name the classes that the checkpoint was trained on: "
-            f"{parameter('classes', 'ucf24|jhmdb21|coco|voc|FILE')}",
+            f"{parameter('classes', '|'.join((*CLASS_LISTS, 'FILE')))}",
         )
     return classes or default_classes(spec.classes, spec.channels)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit._printable import printable
+from edgekit.classes import CLASS_LISTS
 from edgekit.cli.options.shared import FiniteRange, build, common_options, emit_json, stdout_console
 from edgekit.cli.options.types import OUT, SIZE, TARGET
 from edgekit.cli.output.progress_bars import progress_bar
@@ -50,7 +51,7 @@ _TARGETS = ", ".join(f"{name} ({TARGETS[name].hardware})" for name in TARGETS.ow
 @click.option(
     "--classes",
     metavar="LIST",
-    help="Class names: ucf24, jhmdb21, coco, voc, or a text file with one name per line. "
+    help=f"Class names: {', '.join(CLASS_LISTS)}, or a text file with one name per line. "
     "[default: the checkpoint's own; else the list that fits its number of classes]",
 )
 @click.option(
@@ -230,9 +231,8 @@ def _show(bundles: Sequence[Bundle], as_json: bool) -> None:
     console = stdout_console(as_json)
     print_verification(console, bundles)
     for bundle in bundles:
-        if lowering_line(bundle):
-            line = f"Deformable convolutions: {lowering_line(bundle)}."
-            console.print(line, soft_wrap=True, markup=False)
+        if line := lowering_line(bundle):
+            console.print(f"Deformable convolutions: {line}.", soft_wrap=True, markup=False)
         console.print(str(bundle.path), soft_wrap=True, markup=False)
     if as_json:
         emit_json({"bundles": [_summary(bundle) for bundle in bundles]})
