@@ -86,13 +86,11 @@ def command(
             )
             for name, bundle in loaded.items()
         }
-    _show(loaded, engines, cache, as_json)
+    _show(engines, _seconds(loaded, cache) if len(loaded) > 1 else {}, as_json)
 
 
-def _show(
-    bundles: Mapping[str, Bundle], engines: Mapping[str, Engine], cache: Path | None, as_json: bool
-) -> None:
-    """Prints the engines, and times the bundles if there are several."""
+def _show(engines: Mapping[str, Engine], seconds: Mapping[str, float], as_json: bool) -> None:
+    """Prints the engines, and the fastest one if they were measured."""
     import dataclasses
 
     from edgekit.targets.dcn_choice import fastest
@@ -105,8 +103,7 @@ def _show(
         console.print(f"key {engine.key}, {how}", soft_wrap=True, markup=False)
         found[name] = dataclasses.asdict(engine) | {"path": str(engine.path)}
     result: object = next(iter(found.values()))
-    if len(bundles) > 1:
-        seconds = _seconds(bundles, cache)
+    if seconds:
         best = fastest(seconds)
         for name, value in seconds.items():
             console.print(f"{name}: {1e3 * value:.2f} ms", soft_wrap=True, markup=False)

@@ -92,7 +92,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FailedAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """FailedAnswer of a command of EdgeKit, as it prints it in JSON."""
+    """Error of a command of EdgeKit, as it prints it in JSON."""
 
     message: str = "it gives no reason"
     hint: str = ""
