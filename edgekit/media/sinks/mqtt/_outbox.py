@@ -21,6 +21,13 @@ __all__ = ["Outbox", "QueuedMessage", "check_name"]
 
 _SCHEMA = 1
 _LONGEST_ENDING = "-journal"
+_TABLE = "message (id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB, kind TEXT)"
+_INDEX = "surplus ON message (kind != 'update', id)"
+_NUMBERS = "CREATE TABLE sqlite_sequence(name,seq)"
+"""Table that SQLite itself adds for AUTOINCREMENT."""
+
+_LONGEST = 1 << 24
+"""Largest message in bytes; the longest tubes take a few hundred kilobytes."""
 
 
 class QueuedMessage(NamedTuple):
@@ -103,22 +110,40 @@ class Outbox(Closing):
             hint=f"Name another file: {parameter('mqtt_buffer', 'FILE')}",
             oldest=0,
         )
+        self._refuse_foreign()
         if schema != _SCHEMA:
             self._base.execute(f"PRAGMA user_version = {_SCHEMA}")
         self._base.execute("PRAGMA journal_mode = WAL")
         self._base.execute("PRAGMA synchronous = NORMAL")
-        self._base.execute(
-            "CREATE TABLE IF NOT EXISTS message "
-            "(id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB, kind TEXT)"
-        )
+        self._base.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
         # Without it, a full queue is sorted for every message that is added.
-        self._base.execute("CREATE INDEX IF NOT EXISTS surplus ON message (kind != 'update', id)")
+        self._base.execute(f"CREATE INDEX IF NOT EXISTS {_INDEX}")
         found = self._base.execute(
-            "SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM message"
+            "SELECT COUNT(*), TOTAL(LENGTH(payload)), COALESCE(MAX(LENGTH(payload)), 0), "
+            "TOTAL(typeof(topic) != 'text' OR typeof(payload) != 'blob' OR typeof(kind) != 'text' "
+            "OR LENGTH(topic) NOT BETWEEN 1 AND 65535 OR topic GLOB '*[#+]*') FROM message"
         )
         self._count: int
         self._bytes: int
-        self._count, self._bytes = found.fetchone()
+        self._count, size, longest, wrong = found.fetchone()
+        self._bytes = int(size)
+        if wrong or longest > _LONGEST:
+            raise self._foreign(
+                f"{wrong:.0f} rows that are no messages, and up to {longest} bytes in one"
+            )
+
+    def _refuse_foreign(self) -> None:
+        """Refuses triggers, views and other tables, which SQLite would run as EdgeKit's own."""
+        own = {f"CREATE TABLE {_TABLE}", f"CREATE INDEX {_INDEX}", _NUMBERS}
+        for name, text in self._base.execute("SELECT name, sql FROM sqlite_master"):
+            if text not in own:
+                raise self._foreign(f"{name!r:.80}")
+
+    def _foreign(self, found: str) -> OutputError:
+        return OutputError(
+            f"Expected {self._path} to hold messages that EdgeKit has queued; found {found}.",
+            hint=f"Name another file: {parameter('mqtt_buffer', 'FILE')}",
+        )
 
     def __len__(self) -> int:
         with self._lock:

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -589,3 +590,42 @@ def test_the_folder_of_the_queue_is_for_its_owner_alone(tmp_path, monkeypatch):
     (tmp_path / "edgekit").mkdir(0o755)
     assert default_buffer(Broker.parse("mqtt://127.0.0.1")).parent == tmp_path / "edgekit"
     assert stat.S_IMODE((tmp_path / "edgekit").stat().st_mode) == 0o700
+
+
+ENDLESS = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT COUNT(*) FROM r"
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (f"CREATE TRIGGER t AFTER INSERT ON message BEGIN {ENDLESS}; END", "found 't'"),
+        (f"CREATE VIEW v AS {ENDLESS}", "found 'v'"),
+        ("CREATE TABLE notes (a)", "found 'notes'"),
+        ("INSERT INTO message (topic, payload, kind) VALUES (1, NULL, 'end')", "found 1 rows"),
+        ("INSERT INTO message (topic, payload, kind) VALUES ('t', 'text', 'end')", "found 1 rows"),
+        ("INSERT INTO message (topic, payload, kind) VALUES ('a/#', x'00', 'end')", "found 1 rows"),
+        ("INSERT INTO message (topic, payload, kind) VALUES ('', x'00', 'end')", "found 1 rows"),
+        (
+            "INSERT INTO message (topic, payload, kind) VALUES ('t', zeroblob(900000000), 'end')",
+            "up to 900000000 bytes in one",
+        ),
+    ],
+)
+def test_a_queue_with_anything_but_messages_is_refused(tmp_path, change, found):
+    path = tmp_path / "queue.db"
+    with Outbox(path, 1000) as box:
+        box.add([QueuedMessage("t", b"x", "start")])
+    with contextlib.closing(sqlite3.connect(path)) as base, base:
+        base.execute(change)
+    with pytest.raises(OutputError, match=found):
+        Outbox(path, 1000)
+
+
+def test_another_database_is_refused_and_stays_as_it_was(tmp_path):
+    path = tmp_path / "other.db"
+    with contextlib.closing(sqlite3.connect(path)) as base, base:
+        base.execute("CREATE TABLE message (a)")
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="to hold messages that EdgeKit has queued; found 'mess"):
+        Outbox(path, 1000)
+    assert path.read_bytes() == before
