@@ -50,8 +50,9 @@ def fleet_text(fleet: Fleet, place: str, width: int, height: int, trouble: str =
     def lines(number: int) -> int:
         return text(number).count("\n") + 1
 
-    most = len(fleet.reports())
-    if lines(most) > height:
+    count = len(fleet.reports())
+    most = min(count, height)  # each device takes a line at least
+    if most < count or lines(most) > height:
         most = max(bisect.bisect_right(range(1, most), height, key=lines), 1)
     return text(most)
 
