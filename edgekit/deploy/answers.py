@@ -19,7 +19,7 @@ _LATEST = 1 << 40
 """Latest time that a calendar shows everywhere, in seconds since 1970."""
 
 
-# Many attributes: one for each fact that the device tells.
+# Many attributes: one for each fact that the device reports.
 class FactsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Facts about a device, as ``edgekit.deploy.on_device.facts`` collects them."""
 
@@ -37,7 +37,6 @@ class FactsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     unwritable: str
     tegra: bool
     systemd: bool
-    user_systemd: bool
 
 
 class ReleaseAnswer(msgspec.Struct, frozen=True, kw_only=True):

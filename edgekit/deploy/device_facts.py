@@ -16,7 +16,6 @@ _MACHINES = ("x86_64", "aarch64", "armv7l")
 _MOST_SECONDS_OFF = 86400.0
 
 
-# Many attributes: one for each fact that the device reports.
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
     """Facts about a device.
@@ -30,7 +29,6 @@ class DeviceFacts:
         free: Free space there, in bytes.
         tegra: Whether it is a Jetson.
         systemd: Whether it was started by systemd.
-        user_systemd: Whether the user's own systemd answers.
         node: Name that the device gives itself.
     """
 
@@ -42,7 +40,6 @@ class DeviceFacts:
     free: int
     tegra: bool
     systemd: bool
-    user_systemd: bool
     node: str
 
 
@@ -95,7 +92,6 @@ def device_facts(connection: DeviceConnection, *, target: str | None = None) -> 
         free=answer.free,
         tegra=answer.tegra,
         systemd=answer.systemd,
-        user_systemd=answer.user_systemd,
         node=answer.node,
     )
 

@@ -35,7 +35,6 @@ def collect_facts(root: Path) -> dict[str, object]:
         "unwritable": _unwritable(there),
         "tegra": Path("/etc/nv_tegra_release").is_file(),
         "systemd": Path("/run/systemd/system").is_dir() and shutil.which("systemctl") is not None,
-        "user_systemd": Path(runtime_folder(), "systemd/private").exists(),
     }
 
 
