@@ -20,7 +20,7 @@ from typing import Any
 from edgekit.metrics.detections import SavedDetections, read_detections
 from edgekit.metrics.evaluate import evaluate
 
-__all__ = ["COLUMNS", "judge", "main", "shares", "thinned"]
+__all__ = ["COLUMNS", "main", "means", "scores", "shares", "tables", "thinned"]
 
 COLUMNS: dict[str, dict[str, Any]] = {
     "road": {"link": "road"},
@@ -34,7 +34,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
 """Options of each column."""
 
 
-def judge(saved: SavedDetections, threshold: str) -> list[float]:
+def scores(saved: SavedDetections, threshold: str) -> list[float]:
     """Returns the video-mAP of each column, from 0 to 1."""
     return [evaluate(saved, **options).video_map[threshold] for options in COLUMNS.values()]
 
@@ -62,20 +62,21 @@ def shares(saved: SavedDetections, threshold: str, every: Sequence[int]) -> list
     return [whole, *(part / whole for part in parts)]
 
 
-def _means(rows: Sequence[Sequence[float]]) -> list[float]:
+def means(rows: Sequence[Sequence[float]]) -> list[float]:
+    """Returns the mean of each column."""
     return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
 
 
-def _tables(
-    folder: Path, judged: Callable[[SavedDetections], list[float]]
+def tables(
+    folder: Path, measure: Callable[[SavedDetections], list[float]]
 ) -> dict[str, list[float]]:
-    """Returns the results of each preset, as the mean over its seeds."""
+    """Returns the results of each preset of a folder, as the mean over its seeds."""
     presets: dict[str, list[list[float]]] = defaultdict(list)
     for path in sorted(folder.glob("*_*.json.gz")):
-        presets[path.name.rpartition("_")[0]].append(judged(read_detections(path)))
+        presets[path.name.rpartition("_")[0]].append(measure(read_detections(path)))
     if not presets:
         raise SystemExit(f"{folder} has no files named PRESET_SEED.json.gz.")
-    return {preset: _means(rows) for preset, rows in presets.items()}
+    return {preset: means(rows) for preset, rows in presets.items()}
 
 
 def main() -> None:
@@ -89,15 +90,15 @@ def main() -> None:
     arguments = parser.parse_args()
     threshold, every = arguments.threshold, arguments.every
     if every:
-        table = _tables(arguments.folder, lambda saved: shares(saved, threshold, every))
+        table = tables(arguments.folder, lambda saved: shares(saved, threshold, every))
         names = ["edgekit", *(f"1/{number}" for number in every)]
     else:
-        table = _tables(arguments.folder, lambda saved: judge(saved, threshold))
+        table = tables(arguments.folder, lambda saved: scores(saved, threshold))
         names = [*COLUMNS, "best road"]
         first, second = names.index("road-15"), names.index("road-30")
         for row in table.values():
             row.append(max(row[first], row[second]))
-    table["mean"] = _means(list(table.values()))
+    table["mean"] = means(list(table.values()))
     print(f"{'video-mAP@' + threshold:<18}" + "".join(f"{name:>15}" for name in names))
     for preset, row in table.items():
         print(f"{preset:<18}" + "".join(f"{value:>15.3f}" for value in row))
