@@ -94,7 +94,7 @@ def decode_video(
         msgspec.MsgspecError: The content has another layout.
     """
     video = msgspec.json.decode(content, type=_SavedVideo)
-    # Each box has an object of scores, and each frame one more: this tells before they are decoded.
+    # Each box has an object of scores, and each frame one more. Count them before decoding.
     boxes = counts_of(memoryview(video.detections), b"{")[b"{"] - video.frames
     if boxes * (classes + 4) > most:
         raise ValueError(too_many(classes, most))

@@ -120,8 +120,8 @@ def mean_overlap(matches: Sequence[TubeMatches], classes: int) -> Array:
 
 def video_accuracy(matches: Sequence[TubeMatches]) -> float:
     """Returns the share of the annotated videos whose best tube has the right class."""
-    judged = [match.correct for match in matches if match.correct is not None]
-    return sum(judged) / len(judged) if judged else float("nan")
+    correct = [match.correct for match in matches if match.correct is not None]
+    return sum(correct) / len(correct) if correct else float("nan")
 
 
 def choose(overlap: Array, threshold: float) -> list[int]:

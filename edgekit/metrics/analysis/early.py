@@ -13,7 +13,7 @@ from edgekit.runtime.types import Detections
 __all__ = ["SHARES", "early_labels"]
 
 SHARES = tuple(tenth / 10 for tenth in range(1, 11))
-"""Shares of a video after which its class is judged."""
+"""Shares of a video after which its class is compared."""
 
 
 def early_labels(
