@@ -508,7 +508,7 @@ def test_what_the_rules_of_the_broker_forbid_is_reported_and_counted(
 def test_a_broker_that_hangs_is_reported_during_the_run_and_at_its_end(
     mosquitto, started, monkeypatch
 ):
-    monkeypatch.setattr(_delivery, "_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(_delivery, "_ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(mqtt_sink, "_LAST_SECONDS", 0.2)
     broker = mosquitto()
     sink = started(broker.url())
@@ -519,7 +519,7 @@ def test_a_broker_that_hangs_is_reported_during_the_run_and_at_its_end(
         give_tubes(sink, range(1, 2))
         until(lambda: sink.trouble is not None)
         assert "does not acknowledge messages" in sink.trouble
-        monkeypatch.setattr(_delivery, "_SILENCE_SECONDS", PATIENCE)
+        monkeypatch.setattr(_delivery, "_ANSWER_SECONDS", PATIENCE)
         sink.end(SUMMARY)
         assert "did not answer at the end. 3 messages wait." in sink.trouble
 
