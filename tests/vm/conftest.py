@@ -32,6 +32,7 @@ PROGRAMS = [
     ("cpio", "cpio"),
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
     ("mosquitto", "mosquitto"),
+    ("mosquitto_sub", "mosquitto-clients"),
     ("setpriv", "util-linux"),
 ]
 

@@ -14,6 +14,7 @@ DATA = "/var/lib/edgekit"
 EVENTS = f"{DATA}/events.jsonl"
 # TCG on a busy machine is a hundred times slower than a board.
 SLOW = b"[Service]\nTimeoutStartSec=30min\nTimeoutStopSec=10min\n"
+CAMERA = "modprobe vivid n_devs=1 node_types=0x1"
 OPTIONS = {
     "bundle": "/opt/bundle",
     "threads": 1,
@@ -78,8 +79,8 @@ class Service:
         self.wait_until(f"systemctl is-active -q {UNIT}")
 
     def start(self) -> None:
-        """Starts it if it does not run, and waits until it is ready."""
-        self.guest.run(f"systemctl start --no-block {UNIT}")
+        """Starts it if it does not run, with a test camera, and waits until it is ready."""
+        self.guest.run(f"{CAMERA} && systemctl start --no-block {UNIT}")
         self.wait_until_active()
 
     def wait_for_frames(self, count: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.vm.conftest import Shows
 from tests.vm.machine import Machine
 from tests.vm.running import BASE, events_in, run_edgekit
-from tests.vm.service import UNIT, Service
+from tests.vm.service import CAMERA, UNIT, Service
 from tests.vm.test_usb_cameras import plug
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -30,8 +30,7 @@ def test_the_wheel_is_built_there_and_equals_numpy(arm_guest: Machine, shows: Sh
     arm_guest.run(build, seconds=1200)
     install = "/opt/edgekit/bin/pip install -q --no-deps --target /opt/built /tmp/built/*.whl"
     arm_guest.run(install, seconds=1200)
-    for name in ("conftest.py", "runtime/test_native.py"):
-        arm_guest.put(f"/opt/tests/{Path(name).name}", (TESTS / name).read_bytes())
+    arm_guest.put("/opt/tests/test_native.py", (TESTS / "runtime/test_native.py").read_bytes())
     command = (
         "cd /opt/tests; PYTHONPATH=/opt/built /opt/edgekit/bin/python -m pytest -q "
         "-p no:cacheprovider test_native.py -k 'equals_numpy or stays_exact or do_not_meet'"
@@ -54,7 +53,7 @@ def test_the_wheel_is_built_there_and_equals_numpy(arm_guest: Machine, shows: Sh
 
 
 def test_cameras(arm_guest: Machine, shows: Shows) -> None:
-    arm_guest.run("modprobe vivid n_devs=1 node_types=0x1 && modprobe -a vhci-hcd uvcvideo")
+    arm_guest.run(f"{CAMERA} && modprobe -a vhci-hcd uvcvideo")
     path = plug(arm_guest, "--pictures /opt/clip --sizes 320x240 --fps 5")
     for camera in ("0", path):
         options = f"--camera {camera} --max-frames 3 --events -"
@@ -68,7 +67,6 @@ def test_cameras(arm_guest: Machine, shows: Shows) -> None:
 
 
 def test_the_service(arm_guest: Machine, shows: Shows) -> None:
-    arm_guest.run("modprobe vivid n_devs=1 node_types=0x1")
     service = Service(arm_guest)
     service.install()
     service.start()

@@ -242,6 +242,11 @@ def run_service(run_inside, name, unit, options, tmp_path, prepare=""):
     assert "not permitted" not in said
 
 
+def test_cameras_are_allowed_before_their_driver_is_loaded():
+    """A name is looked up in /proc/devices when the service starts; make vm shows the effect."""
+    assert re.findall("^DeviceAllow=(.*)", documented_unit(), re.MULTILINE) == ["char-81 rw"]
+
+
 def test_the_exposure_stays_low(tmp_path):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd is not installed")
