@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.errors import MediaError
-from edgekit.media.sources.cameras._pixels import JPEG_FORMATS, to_bgr
+from edgekit.media.sources.cameras._pixels import FORMATS, JPEG_FORMATS, to_bgr
 from edgekit.media.sources.cameras.modes import Asked, offered, ranked
 from edgekit.media.sources.cameras.v4l2 import Camera, Ioctl
 from edgekit.media.sources.cameras.v4l2_capture import Filled, Mode, V4L2Capture
@@ -127,9 +127,11 @@ class CameraPictures:
             if asked.is_met_by(mode):
                 return mode
         what = f"does not offer {asked}" if str(asked) else "offers no format that EdgeKit reads"
+        readable = [form for form in camera.formats if form.name in FORMATS]
+        heading = "Choose a format that EdgeKit reads:" if readable else "The camera offers:"
         raise MediaError(
             f"The camera {camera.device} ({camera.name}) {what}.",
-            hint="\n".join(("Choose a format that the camera offers:", *offered(camera.formats))),
+            hint="\n".join((heading, *offered(readable or camera.formats))),
         )
 
     def _picture(self, filled: Filled) -> CameraPicture | None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from edgekit.media.sources.cameras.messages import NOT_PERMITTED
 
-__all__ = ["Camera", "Format", "Ioctl", "cameras", "describe"]
+__all__ = ["Camera", "Format", "Ioctl", "cameras", "describe", "format_name"]
 
 # ioctl codes of linux/videodev2.h: two bits of direction, 14 of size, 'V', and a number.
 _QUERYCAP = 0x80685600
@@ -22,6 +22,7 @@ _ENUM_FRAMESIZES = 0xC02C564A
 _ENUM_FRAMEINTERVALS = 0xC034564B
 _CAPTURE, _CAPTURE_PLANES, _HAS_OWN = 0x1, 0x1000, 0x80000000
 _DISCRETE = 1
+_BIG_ENDIAN = 1 << 31
 _MOST = 256
 
 _MAJOR = 81
@@ -151,7 +152,7 @@ def _formats(ask: Ioctl, descriptor: int, kind: int) -> Iterator[Format]:
             sizes.add((width, height) if shape == _DISCRETE else (height, most_height))
         ordered = sorted(sizes, reverse=True)
         rates = tuple(_rates(ask, descriptor, code, size) for size in ordered)
-        yield Format(_text(code.to_bytes(4, "little")), tuple(ordered), rates)
+        yield Format(format_name(code), tuple(ordered), rates)
 
 
 def _rates(ask: Ioctl, descriptor: int, code: int, size: tuple[int, int]) -> tuple[float, ...]:
@@ -177,6 +178,12 @@ def _listed(ask: Ioctl, descriptor: int, request: int, size: int, *of: int) -> I
                 raise
             return
         yield bytes(answer)
+
+
+def format_name(code: int) -> str:
+    """Returns the FourCC of a format, with ``-BE`` if its words are big-endian."""
+    name = _text((code & ~_BIG_ENDIAN).to_bytes(4, "little"))
+    return f"{name}-BE" if code & _BIG_ENDIAN else name
 
 
 def _text(raw: bytes) -> str:

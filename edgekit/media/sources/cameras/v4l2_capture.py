@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from edgekit.media.sources.cameras.v4l2 import Ioctl
+from edgekit.media.sources.cameras.v4l2 import Ioctl, format_name
 
 __all__ = ["Filled", "Mode", "V4L2Capture"]
 
@@ -114,8 +114,7 @@ class V4L2Capture:
         struct.pack_into("=4I", wanted, _WORD, *size, code, 0)
         self._ask(_S_FORMAT, wanted)
         width, height, code, _, stride = struct.unpack_from("=5I", wanted, _WORD)
-        given = code.to_bytes(4, "little").decode("ascii", "replace").strip()
-        return Mode(given, width, height, stride, self._set_rate(fps))
+        return Mode(format_name(code), width, height, stride, self._set_rate(fps))
 
     def _set_rate(self, fps: float) -> float:
         answer = bytearray(_PARAMETERS_SIZE)

@@ -433,9 +433,17 @@ def test_what_a_camera_does_not_offer_is_answered_by_what_it_does(tmp_path, opti
     said = refusal(driver, SourceOptions(patience=0.2, **options))
     assert said.splitlines() == [
         f"The camera {driver.path} (HD Webcam) {words}",
-        "Choose a format that the camera offers:",
+        "Choose a format that EdgeKit reads:",
         "YUYV: 1280x720 (10 FPS), 640x480 (30, 15 FPS)",
         "MJPG: 1280x720 (60, 30 FPS), 640x480 (60, 30 FPS), 320x240 (120 FPS)",
+    ]
+
+
+def test_a_camera_whose_formats_edgekit_does_not_read_says_which_it_has(tmp_path):
+    driver = Driver(tmp_path / "video0", {b"H264": MANY[b"H264"]})
+    assert refusal(driver).splitlines() == [
+        f"The camera {driver.path} (HD Webcam) does not offer 64x48.",
+        "The camera offers:",
         "H264: 1920x1080 (30 FPS)",
     ]
 

@@ -84,6 +84,13 @@ def test_a_camera_has_a_name_formats_and_sizes(device):
     )
 
 
+def test_a_big_endian_format_has_a_printable_name(device):
+    kernel = Kernel()
+    kernel.formats = [b"Y16 ", b"Y16\xa0"]
+    kernel.sizes = {name: [(640, 480)] for name in kernel.formats}
+    assert [form.name for form in describe(device, kernel).formats] == ["Y16", "Y16-BE"]
+
+
 def test_a_camera_of_planes_and_steps(device):
     camera = describe(device, Kernel(own=0x1000, kind=9, stepwise=True))
     assert camera.formats[0] == Format("MJPG", ((4096, 2160),), ((120.0, 1.0),))
