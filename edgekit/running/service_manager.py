@@ -87,6 +87,8 @@ class ServiceManager:
         if not self._ready and all(part.settled for part in self._parts):
             self._ready = True
             self._notify("READY")
+            # The status of a moment before would stand for five seconds: no source gives frames.
+            self._status = (self._status[0], float("-inf"))
         if self._watchdog is not None and now - self._fed >= self._watchdog / 2 - self._period:
             limit = self._watchdog / 2
             if all(part.flows(now, limit) for part in self._parts):

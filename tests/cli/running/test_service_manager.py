@@ -243,6 +243,20 @@ def test_the_status_reports_the_rate_of_the_last_seconds_and_what_stalls(told):
     assert words.endswith("Stalled: slow.")
 
 
+def test_the_status_is_up_to_date_when_the_run_is_ready(told):
+    manager, messages = told
+    part = manager.sink(list)
+    part.start(info())
+    now = time.monotonic()
+    manager._look(now)
+    part.frame(RESULT)
+    manager._look(now + 0.5)
+    kinds, texts = zip(*messages, strict=True)
+    assert kinds == ("WATCHDOG", "STATUS", "READY", "STATUS")
+    assert texts[1].startswith("0 of 1 sources give frames")
+    assert texts[3].startswith("1 of 1 sources give frames")
+
+
 def test_one_source_that_has_not_begun_keeps_all_from_being_ready(told):
     manager, messages = told
     first, second = manager.sink(list), manager.sink(list)
