@@ -121,10 +121,10 @@ class Registry(Mapping[str, T]):
         """
         try:
             yield
-        except EdgeKitError:
+        except (EdgeKitError, KeyboardInterrupt, GeneratorExit):
             raise
         # A part that calls sys.exit must not end the command.
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             if name in self.own:
                 raise
             plugin = next(plugin for plugin in self.plugins() if plugin.name == name)
@@ -169,8 +169,10 @@ def import_object(value: str) -> object:
 def _import_from(plugin: Plugin, value: str) -> object:
     try:
         return import_object(value)
+    except KeyboardInterrupt:
+        raise
     # A module may raise anything; one that calls sys.exit must not end the command.
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise PluginError(
             f"{_described(plugin)} cannot be imported from {value}: {_reason(error)}.",
             hint=_instead(plugin),
@@ -178,7 +180,11 @@ def _import_from(plugin: Plugin, value: str) -> object:
 
 
 def _reason(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    name = type(error).__name__
+    try:
+        return " ".join(f"{name}: {error}".split())[:300]
+    except Exception:  # its text is code of the package too
+        return name
 
 
 def _unexpected(plugin: Plugin, value: str, expected: str, found: object) -> PluginError:

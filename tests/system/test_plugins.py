@@ -17,6 +17,13 @@ class Broken: pass
 """
 
 
+MUTE = """\
+class Mute(Exception):
+    def __str__(self): raise ValueError
+raise Mute
+"""
+
+
 @pytest.fixture
 def registry() -> Registry[int]:
     own: dict[str, int | str] = {"one": 1, "path": "sys:maxsize"}
@@ -59,6 +66,10 @@ def test_a_package_adds_a_part(registry, install):
         ("x = bad_parts", MODULE, "cannot be imported"),
         ("x = bad_parts:PART", "raise ValueError('out\\n of order')", "ValueError: out of order"),
         ("x = bad_parts:PART", "import sys; sys.exit(3)", "SystemExit: 3"),
+        ("x = bad_parts:PART", "raise BaseException('all')", "BaseException: all"),
+        ("x = bad_parts:PART", "raise GeneratorExit", "GeneratorExit"),
+        ("x = bad_parts:PART", "def f(): f()\nf()", "RecursionError"),
+        ("x = bad_parts:PART", MUTE, r"from bad_parts:PART: Mute\.\n"),
         ("x = bad_parts:Broken", MODULE, "expected bad_parts:Broken to be a number; found Broken"),
     ],
 )
@@ -118,3 +129,9 @@ def test_classes_that_belong_to_a_part(registry, install):
         registry.import_class("seven", "pathlib:PurePath", Path)
     with pytest.raises(PluginError, match=r"seven 1\.2 cannot be imported from nowhere:X"):
         registry.import_class("seven", "nowhere:X", Path)
+
+
+def test_an_interrupt_during_an_import_stays_one(registry, install):
+    install("slow", "x = slow_parts:PART", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        registry["x"]
