@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ __all__ = ["Outbox", "QueuedMessage", "check_name"]
 
 _SCHEMA = 1
 _LONGEST_ENDING = "-journal"
+_SYNC_EVERY = 1.0
 _TABLE = "message (id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB, kind TEXT)"
 _INDEX = "surplus ON message (kind != 'update', id)"
 _NUMBERS = "CREATE TABLE sqlite_sequence(name,seq)"
@@ -62,8 +64,8 @@ class Outbox(Closing):
     """A queue in an SQLite file; safe to use from several threads.
 
     A message stays from ``add`` to ``remove``, even if the process is killed or the machine loses
-    power; a power cut may lose the newest messages. Above the size limit the oldest messages of
-    kind ``update`` are dropped first, then the oldest of any kind.
+    power. A power cut may lose messages of kind ``update`` of the last second. Above the size limit
+    the oldest messages of kind ``update`` are dropped first, then the oldest of any kind.
 
     Args:
         path: File of the queue, created if missing, in an existing folder, for its owner alone.
@@ -79,6 +81,7 @@ class Outbox(Closing):
     def __init__(self, path: Path, most: int) -> None:
         self._path = path
         self._most = most
+        self._synced = float("-inf")
         self._lock = threading.Lock()
         self.dropped = {"start": 0, "update": 0, "end": 0}
         check_name(path)
@@ -114,7 +117,6 @@ class Outbox(Closing):
         if schema != _SCHEMA:
             self._base.execute(f"PRAGMA user_version = {_SCHEMA}")
         self._base.execute("PRAGMA journal_mode = WAL")
-        self._base.execute("PRAGMA synchronous = NORMAL")
         self._base.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
         # Without it, a full queue is sorted for every message that is added.
         self._base.execute(f"CREATE INDEX IF NOT EXISTS {_INDEX}")
@@ -152,7 +154,7 @@ class Outbox(Closing):
     def add(self, messages: Sequence[QueuedMessage]) -> None:
         """Adds all messages, or none if it fails."""
         with self._lock:
-            with self._guarded(), self._transaction():
+            with self._guarded(), self._transaction(synced=self._must_sync(messages)):
                 self._base.executemany(
                     "INSERT INTO message (topic, payload, kind) VALUES (?, ?, ?)", messages
                 )
@@ -213,12 +215,24 @@ class Outbox(Closing):
                 break
         return found
 
+    def _must_sync(self, messages: Sequence[QueuedMessage]) -> bool:
+        """Returns whether messages, and those before them, must survive a power cut from now on.
+
+        The kernel keeps what is not synced in memory, for up to half a minute.
+        """
+        return any(message.kind != "update" for message in messages) or (
+            time.monotonic() - self._synced > _SYNC_EVERY
+        )
+
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, *, synced: bool = False) -> Iterator[None]:
+        self._base.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
         self._base.execute("BEGIN")
         try:
             yield
             self._base.execute("COMMIT")
+            if synced:
+                self._synced = time.monotonic()
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 self._base.execute("ROLLBACK")

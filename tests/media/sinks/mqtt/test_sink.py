@@ -348,6 +348,19 @@ def test_messages_outlive_the_file_being_closed(tmp_path):
         assert len(box) == 1
 
 
+def test_messages_that_begin_or_end_a_tube_are_synced_at_once_and_updates_once_a_second(tmp_path):
+    """Else a power cut loses half a minute; make vm shows the effect."""
+    statements = []
+    with Outbox(tmp_path / "m.db", 1000) as box:
+        box._base.set_trace_callback(statements.append)
+        for kind in ("update", "update", "start", "update", "end"):
+            box.add([QueuedMessage("t", b"1", kind)])
+        box._synced -= 1.1
+        box.add([QueuedMessage("t", b"1", "update")])
+    modes = [each.rpartition(" ")[2] for each in statements if "synchronous" in each]
+    assert modes == ["FULL", "NORMAL", "FULL", "NORMAL", "FULL", "FULL"]
+
+
 def test_messages_outlive_a_killed_process(tmp_path):
     path = tmp_path / "m.db"
     code = (
