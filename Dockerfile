@@ -22,7 +22,8 @@ FROM ${BASE}
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3 \
     && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* \
-    && useradd --uid 10001 --shell /usr/sbin/nologin --create-home --home-dir /var/lib/edgekit --groups video edgekit
+    && useradd --uid 10001 --shell /usr/sbin/nologin --create-home --home-dir /var/lib/edgekit --groups video edgekit \
+    && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 COPY --from=build /opt/edgekit /opt/edgekit
 ENV PATH=/opt/edgekit/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 USER edgekit
