@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import BadInputError, BoundError, UsageError
+from edgekit.system.installation import DEVELOPMENT
 
 __all__ = ["PYTHONS", "Environment", "check", "extras_of", "fresh", "install_line", "pythons"]
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 """Versions of Python that a release supports."""
 
-_NOT_FOR_USERS = {"dev", "docs", "mutation", "release"}
 _SIZE = """
 import importlib.metadata as m, pathlib
 own = {"pip", "setuptools", "wheel"}
@@ -123,7 +123,7 @@ def extras_of(wheel: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as opened:
         (name,) = (name for name in opened.namelist() if name.endswith(".dist-info/METADATA"))
         about = email.message_from_bytes(opened.read(name))
-    return [extra for extra in about.get_all("Provides-Extra", []) if extra not in _NOT_FOR_USERS]
+    return [extra for extra in about.get_all("Provides-Extra", []) if extra not in DEVELOPMENT]
 
 
 def install_line(readme: str, wheels: Path, extra: str = "") -> list[str]:

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-__all__ = ["InstallationSource", "Requirement", "foreign", "install_line", "origin", "requirements"]
+__all__ = [
+    "DEVELOPMENT",
+    "InstallationSource",
+    "Requirement",
+    "foreign",
+    "install_line",
+    "origin",
+    "requirements",
+]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _NAME = "edgekit-vision"
@@ -29,7 +37,7 @@ _UNPUBLISHED = "Private :: Do Not Upload"
 _TORCH = {"host", "ncnn-host", "tflite-host", "all"}
 """Extras that need torch; by default pip would install its CUDA build, which takes gigabytes."""
 
-_DEVELOPMENT = {"dev", "docs", "release"}
+DEVELOPMENT = {"dev", "docs", "mutation", "release"}
 """Extras for the development of EdgeKit; no command uses them."""
 
 _CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
@@ -117,7 +125,7 @@ def requirements() -> list[Requirement]:
         older = re.search(r"""python_version\s*<\s*["'](\d+)\.(\d+)""", line)
         if older and sys.version_info >= (int(older[1]), int(older[2])):
             continue
-        if name != origin().name and (extra is None or extra[1] not in _DEVELOPMENT):
+        if name != origin().name and (extra is None or extra[1] not in DEVELOPMENT):
             found.setdefault(name, Requirement(name, extra[1] if extra else ""))
     return list(found.values())
 

@@ -172,6 +172,12 @@ def test_no_text_names_a_distribution_of_another_name():
                 assert not wrong.search(ours.sub("", line)), f"{path}:{number}: {line}"
 
 
+def test_the_extras_for_development_are_known():
+    text = (ROOT / "pyproject.toml").read_text()
+    tools = re.findall(r"^# Only `make .*\n(\w+) =", text, re.M)
+    assert {*tools, "dev"} == edgekit.system.installation.DEVELOPMENT
+
+
 def test_the_extras_that_bring_torch_are_known():
     text = (ROOT / "pyproject.toml").read_text()
     table = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
