@@ -140,7 +140,8 @@ def _environment(folder: Path, root: Path, wheels: Path) -> None:
     command("cp", "-a", root / "tree", tree)
     shutil.copytree(wheels, tree / "opt/wheels")
     command("chroot", tree, "python3", "-m", "venv", "/opt/edgekit")
-    install = ("/opt/edgekit/bin/pip", "install", "-q", "--no-index", "--find-links", "/opt/wheels")
+    # Debian's setuptools, which is in each new environment, is older than EdgeKit's build needs.
+    install = ("/opt/edgekit/bin/pip", "install", "-qU", "--no-index", "--find-links=/opt/wheels")
     names = sorted({path.name.partition("-")[0] for path in wheels.iterdir()})
     command("chroot", tree, *install, *names)
     shutil.rmtree(tree / "opt/wheels")
