@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,6 +42,7 @@ _PIP = "pip install --no-deps --only-binary=:all: --quiet --target"
 _MARK = "edgekit-environment"
 _PYTHONS = ((3, 10), (3, 12))
 _LAST_LINES = 4
+_FULL = "No space left on device"
 
 
 def installed_version() -> str | None:
@@ -83,7 +85,7 @@ def make_environment() -> Path:
     """Makes the environment by ``pip``, completely or not at all, and replaces an earlier one.
 
     Returns:
-        Its folder, about 200 MB.
+        Its folder, about 320 MB.
 
     Raises:
         MissingDependencyError: pip or torch is not installed.
@@ -145,6 +147,13 @@ def _run(command: list[str], failed: str, hint: str, more: dict[str, str] | None
         text=True,
         errors="replace",
     )
+    if done.returncode and _FULL in done.stdout:
+        raise OutputError(
+            f"{failed} {TOOLKIT}: {_FULL.lower()} in {_folder().parent} or "
+            f"{tempfile.gettempdir()}.",
+            hint="Free some space there, or set XDG_DATA_HOME and TMPDIR to other folders. Each "
+            "needs about 320 MB.",
+        )
     if done.returncode:
         lines = [line.strip()[:300] for line in done.stdout.splitlines() if line.strip()]
         raise EdgeKitError(
@@ -154,10 +163,10 @@ def _run(command: list[str], failed: str, hint: str, more: dict[str, str] | None
 
 def _main(arguments: Sequence[str]) -> int:
     if arguments:
-        print(f"Usage: {MAKE}\nInstalls {TOOLKIT} for this user, which takes about 200 MB.")
+        print(f"Usage: {MAKE}\nInstalls {TOOLKIT} for this user, which takes about 320 MB.")
         return 0 if set(arguments) <= {"-h", "--help"} else 2
     try:
-        print(f"Making the environment of {TOOLKIT} {_VERSION}: about 200 MB.", file=sys.stderr)
+        print(f"Making the environment of {TOOLKIT} {_VERSION}: about 320 MB.", file=sys.stderr)
         print(make_environment())
     except EdgeKitError as error:
         print(f"Error: {error}", file=sys.stderr)

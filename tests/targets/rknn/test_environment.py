@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from edgekit.errors import EdgeKitError, MissingDependencyError
+from edgekit.errors import EdgeKitError, MissingDependencyError, OutputError
 from edgekit.targets.rknn import environment
 
 
@@ -31,6 +32,14 @@ def test_without_a_network_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_
     assert "PIP_FIND_LINKS" in caught.value.hint
     assert not list((tmp_path / "edgekit").iterdir())
     assert environment.installed_version() is None
+
+
+def test_a_full_disk_is_said_without_the_trace_of_pip() -> None:
+    full = "import errno, os; raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'x')"
+    with pytest.raises(OutputError, match="no space left on device in ") as caught:
+        environment._run([sys.executable, "-c", full], "pip could not install", "")
+    assert "TMPDIR" in caught.value.hint
+    assert "Traceback" not in caught.value.message
 
 
 @pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("-h", 0), ("rk3588", 2)])
