@@ -30,11 +30,13 @@ __all__ = [
 ]
 
 _WITHOUT_INTEGERS = ("Deconvolution", "DeconvolutionDepthWise", "DeformableConv2D")
-_LEAST_WORK = 24
-"""Least number of products for each value that a layer reads or writes, to be faster in 8 bits.
+_PER_INPUT, _PER_OUTPUT = 18, 30
+"""Least number of products for each value that a layer reads and writes, to be faster in 8 bits.
 
-On an AVX2 processor, layers of ``lite0`` and DLA-34 with 10 to 20 products took 0.9 to 1.4 of their
-time in float, those with 31 and more 0.6 to 0.95.
+A result is rescaled in float, which takes longer than to round an input. On a Zen 4 with VNNI,
+layers of ``lite0`` with fewer products took 0.6 to 1.7 of their time in float, and the others 0.3
+to 0.9. On an AVX2 processor, layers with 10 to 20 products for each value took 0.9 to 1.4, those
+with 31 and more 0.6 to 0.95.
 """
 
 _RELU, _CLIP = 1, 3
@@ -84,8 +86,11 @@ def floats(structure: Structure) -> dict[str, str]:
 
 def _small(structure: Structure, layer: NcnnLayer) -> bool:
     """Returns whether a convolution has too little work to be faster in 8 bits."""
-    moved = sum(structure.blobs[name].values for name in (*layer.inputs, *layer.outputs))
-    return multiply_adds(structure, layer) < _LEAST_WORK * moved
+    read, written = (
+        sum(structure.blobs[name].values for name in names)
+        for names in (layer.inputs, layer.outputs)
+    )
+    return multiply_adds(structure, layer) < _PER_INPUT * read + _PER_OUTPUT * written
 
 
 def nonnegative(structure: Structure) -> set[str]:
