@@ -39,8 +39,8 @@ class RknnSession(base.Session):
     @classmethod
     def check_machine(cls) -> None:
         """Raises ``EdgeKitError`` unless the package is installed, on a board of Rockchip's."""
-        _interface()
         _board()
+        _interface()
 
     def describe(self) -> dict[str, str]:
         """Returns runtime, version, device and arithmetic, by name; there are no threads."""
@@ -56,7 +56,7 @@ class RknnSession(base.Session):
 
     def _open(self) -> tuple[base.Signature, tuple[str, ...]]:
         bundle = self.bundle
-        chip, create, board = chip_of(bundle), _interface(), _board()
+        chip, board, create = chip_of(bundle), _board(), _interface()
         if not runs_on(chip, board):
             raise BundleError(
                 f"{bundle.path} was compiled for {chip}; this board has {board}.",

@@ -73,6 +73,17 @@ def test_a_machine_without_the_processor(lite: Any, board: Any, compiled: Any) -
         assert "rknn-simulator" in caught.value.hint
 
 
+def test_a_machine_without_both_is_told_of_the_simulator_not_of_the_package(
+    board: Any, compiled: Any, monkeypatch: Any
+) -> None:
+    board("raspberrypi,5-model-b brcm,bcm2712")
+    monkeypatch.setitem(sys.modules, "rknnlite.api", None)
+    made = compiled()
+    for act in (check_runtime, open_session):
+        with pytest.raises(EdgeKitError, match="no neural processor of Rockchip's"):
+            act(made)
+
+
 def test_the_package_is_not_installed(board: Any, compiled: Any, monkeypatch: Any) -> None:
     board(ROCK)
     monkeypatch.setitem(sys.modules, "rknnlite.api", None)
