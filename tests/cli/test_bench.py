@@ -66,7 +66,7 @@ def made(spot_bundle, clip, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []
         patch.setattr("click.echo", lambda text="", **_: lines.append(text))
-        assert main(arguments) == 0
+        assert main(arguments) == 0, lines
     (folder / "b.json").write_text("".join(lines))
     return json.loads("".join(lines)), folder
 
