@@ -22,7 +22,7 @@ _SHOWN = (
     *("FragmentPath", "ActiveState", "SubState", "NRestarts", "StatusText"),
     *("Result", "ExecMainStatus"),
 )
-_STATUS_TEXT = re.compile(r"(\d+) of (\d+) sources give frames, (\d+) a second")
+_STATUS_TEXT = re.compile(r"(\d+) of (\d+) sources give frames, (\d+(?:\.\d+)?(?:e-\d+)?) a second")
 _LEVELS = ("dead", "silent", "degraded", "ok")
 
 
@@ -201,6 +201,6 @@ def _reported(text: str) -> Health:
     match = _STATUS_TEXT.search(text)
     if match is None:
         return Health("ok", None, "the service runs")
-    giving, every, rate = (int(each) for each in match.groups())
+    giving, every = int(match[1]), int(match[2])
     level = "ok" if giving == every else "degraded" if giving else "silent"
-    return Health(level, float(rate), text)
+    return Health(level, float(match[3]), text)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgekit.deploy.on_device.service import _reported as reported_health
 from edgekit.media.activity import SourceActivity
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary, SourceHealth
 from edgekit.running import service_manager as service
@@ -237,10 +238,13 @@ def test_the_status_reports_the_rate_of_the_last_seconds_and_what_stalls(told):
         slow.frame(RESULT)
         now[0] += 5
     assert manager._words() == "1 of 2 sources give frames, 0.2 a second."
+    # A trial of a new release reads this.
+    assert reported_health(manager._words())[:2] == ("degraded", 0.2)
     now[0] += 120
     words = manager._words()
     assert words.startswith("0 of 2 sources give frames")
     assert words.endswith("Stalled: slow.")
+    assert reported_health(words)[:2] == ("silent", pytest.approx(0, abs=0.1))
 
 
 def test_the_status_is_up_to_date_when_the_run_is_ready(told):
