@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 __all__ = ["Syncable", "Syncer"]
 
+_SYNC_EVERY = 1.0
 _LONGEST_WAIT = 1.0
 
 
@@ -36,20 +37,22 @@ class Syncable(Protocol):
 
 
 class Syncer:
-    """Syncs files in a thread of its own.
+    """Syncs files in a thread of its own, which ends a second after the last bytes.
 
     Attributes:
         lock: Lock that must be held to open or close a descriptor of one of the files.
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()
         self._files: WeakSet[Syncable] = WeakSet()
-        self._wanted = False
+        self._wanted = self._is_syncing = False
         self._thread: threading.Thread | None = None
 
     def sync(self, file: Syncable) -> None:
         """Syncs all known files soon, without waiting unless no thread can be started.
+
+        Bytes that come later without a call are synced a second after the previous sync.
 
         Args:
             file: File with new bytes; it joins the known files.
@@ -57,6 +60,7 @@ class Syncer:
         with self.lock:
             self._files.add(file)
             self._wanted = True
+            self.lock.notify_all()
             if self._thread is not None:
                 return
             thread = threading.Thread(target=self._work, daemon=True)
@@ -64,7 +68,7 @@ class Syncer:
                 thread.start()
                 self._thread = thread
         if thread.ident is None:
-            self._work()
+            self._sync_all()
 
     def added(self, handle: int) -> None:
         """Starts writing a file with new bytes: its new length may reach the disk very soon."""
@@ -72,37 +76,53 @@ class Syncer:
             _begin_writing(handle)
 
     def wait(self) -> None:
-        """Waits until no sync is running, for at most one second."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(_LONGEST_WAIT)
+        """Waits until no sync is running or wanted, for at most one second."""
+        with self.lock:
+            self.lock.wait_for(lambda: not (self._wanted or self._is_syncing), _LONGEST_WAIT)
 
     def _work(self) -> None:
-        while handles := self._take():
-            for handle in handles:
-                _begin_writing(handle)
-            for handle in handles:
-                with contextlib.suppress(OSError):  # a failing disk shows up at the next write
-                    os.fsync(handle)
-            for handle in handles:
-                _begin_writing(handle)
-                os.close(handle)
+        while self._has_more():
+            self._sync_all()
+
+    def _has_more(self) -> bool:
+        """Waits until a sync is wanted or a second is over; returns False if nothing came."""
+        with self.lock:
+            self.lock.wait_for(lambda: self._wanted, _SYNC_EVERY)
+            if self._wanted or self._unsynced():
+                return True
+            self._thread = None
+            return False
+
+    def _sync_all(self) -> None:
+        handles = self._take()
+        for handle in handles:
+            _begin_writing(handle)
+        for handle in handles:
+            with contextlib.suppress(OSError):  # a failing disk shows up at the next write
+                os.fsync(handle)
+        for handle in handles:
+            _begin_writing(handle)
+            os.close(handle)
+        with self.lock:
+            self._is_syncing = False
+            self.lock.notify_all()
 
     def _take(self) -> list[int]:
         """Returns duplicated descriptors of the files to sync, most unsynced bytes first."""
         with self.lock:
             found = []
-            if self._wanted:
-                for file in sorted(self._files, key=lambda file: -file.unsynced):
-                    descriptor = file.descriptor()
-                    if descriptor is not None and file.unsynced:
-                        with contextlib.suppress(OSError):  # no descriptor is left
-                            found.append(os.dup(descriptor))
-                            file.unsynced, file.synced = 0, time.monotonic()
-            self._wanted = False
-            if not found:
-                self._thread = None
+            for file in self._unsynced():
+                descriptor = file.descriptor()
+                assert descriptor is not None  # the lock is held
+                with contextlib.suppress(OSError):  # no descriptor is left
+                    found.append(os.dup(descriptor))
+                    file.unsynced, file.synced = 0, time.monotonic()
+            self._wanted, self._is_syncing = False, True
             return found
+
+    def _unsynced(self) -> list[Syncable]:
+        files = [file for file in self._files if file.unsynced and file.descriptor() is not None]
+        return sorted(files, key=lambda file: -file.unsynced)
 
 
 def _begin_writing(handle: int) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
 from edgekit.media.sinks import _whole_file
 from edgekit.media.sinks._whole_file import WholeFile
+
+LIMIT = 120
 
 
 def test_a_file_can_be_closed_while_another_begins_a_sync(tmp_path):
@@ -31,6 +34,20 @@ def test_a_file_can_be_closed_while_another_begins_a_sync(tmp_path):
     assert failures == []
 
 
+def test_bytes_after_a_sync_are_synced_without_another_call(tmp_path):
+    with WholeFile(tmp_path / "file") as file:
+        file.add(b"x")
+        file.sync()
+        _whole_file._SYNCER.wait()
+        assert file.unsynced == 0
+        file.add(b"y")
+        end = time.monotonic() + LIMIT
+        while file.unsynced and time.monotonic() < end:
+            time.sleep(0.02)
+        assert file.unsynced == 0
+    assert (tmp_path / "file").read_bytes() == b"xy"
+
+
 def test_without_a_thread_the_writer_syncs_itself(tmp_path, monkeypatch):
     def refuse(self):
         raise RuntimeError("can't start new thread")
@@ -38,7 +55,7 @@ def test_without_a_thread_the_writer_syncs_itself(tmp_path, monkeypatch):
     with WholeFile(tmp_path / "file") as file:
         file.add(b"x")
         while _whole_file._SYNCER._thread is not None:
-            _whole_file._SYNCER.wait()
+            time.sleep(0.02)
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refuse)
             file.sync()
