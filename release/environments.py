@@ -167,7 +167,7 @@ def check(place: Environment, version: str, extra: str, kernels: bool) -> None:
     missing = [
         part["name"]
         for part in report["packages"]
-        if part["extra"] == extra and part["version"] is None
+        if part["extra"] == extra and part["version"] is None and part["install"]
     ]
     if extra and missing:
         raise BoundError(f"The extra {extra} installs no {', '.join(missing)}.")

@@ -36,7 +36,7 @@ def command(as_json: bool) -> None:
             "%s %s. The command that installs it: %s",
             part.name,
             part.version,
-            part.install,
+            part.install or "none on this machine",
         )
     if as_json:
         emit_json(found)

@@ -79,7 +79,8 @@ def _package(part: Requirement, opencv: OpenCvReport | None) -> PackageReport:
     version = next((found for name in names if (found := _version(name))), None)
     if version is None and opencv is not None and part.name.startswith("opencv"):
         version = opencv.version
-    install = _SYSTEMS.get(part.name) or install_line(*filter(None, [part.extra]))
+    line = install_line(*filter(None, [part.extra])) if part.applies else ""
+    install = _SYSTEMS.get(part.name) or line
     purpose = _PURPOSES.get(part.name) or _purpose(part.name) or f"the extra {part.extra}"
     return PackageReport(part.name, version, purpose, part.extra or None, install)
 
@@ -103,7 +104,7 @@ def _target(name: str, packages: Sequence[PackageReport]) -> TargetReport:
         runs=not any(need in missing for need in runs),
         exports=not any(need in missing for need in exports),
         missing=tuple(wanted),
-        install=tuple(dict.fromkeys(missing[need] for need in wanted)),
+        install=tuple(dict.fromkeys(line for need in wanted if (line := missing[need]))),
     )
 
 

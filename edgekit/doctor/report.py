@@ -82,7 +82,7 @@ class PackageReport:
         version: Installed version, of it or of a package that replaces it; None if there is none.
         purpose: Description of what EdgeKit uses it for.
         extra: Extra of EdgeKit that installs it; None if none does.
-        install: Command that installs it.
+        install: Command that installs it; empty if there is none for this machine and Python.
     """
 
     name: str

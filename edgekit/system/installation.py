@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import platform
 import re
 import shlex
 import sys
@@ -40,6 +41,14 @@ _TORCH = {"host", "ncnn-host", "tflite-host", "all"}
 DEVELOPMENT = {"dev", "docs", "mutation", "release"}
 """Extras for the development of EdgeKit; no command uses them."""
 
+_MARKER = re.compile(
+    r"""(python_version|sys_platform|platform_machine)\s*(==|!=|<=|>=|<|>)\s*["']([\w.]+)["']"""
+)
+"""Condition of a requirement; all conditions of EdgeKit's own requirements must hold."""
+
+_ORDERS = {"<": (-1,), "<=": (-1, 0), "==": (0,), "!=": (-1, 1), ">=": (0, 1), ">": (1,)}
+"""Signs of this Python's version minus another, by the comparisons that they satisfy."""
+
 _CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
 
 
@@ -61,10 +70,17 @@ class InstallationSource(NamedTuple):
 
 
 class Requirement(NamedTuple):
-    """A distribution that EdgeKit uses, and the extra that installs it; empty if always needed."""
+    """A distribution that EdgeKit uses.
+
+    Attributes:
+        name: Name of the distribution.
+        extra: Extra that installs it; empty if it is always needed.
+        applies: Whether the extra installs it on this machine and Python.
+    """
 
     name: str
     extra: str
+    applies: bool = True
 
 
 @functools.cache
@@ -115,19 +131,29 @@ def install_line(*extras: str, options: str = "", upgrade: bool = False) -> str:
 def requirements() -> list[Requirement]:
     """Returns what EdgeKit needs on this machine, and what its extras add, from the metadata.
 
-    The development extra is left out, as are entries that only repeat other extras.
+    The development extra is left out, as are entries that only repeat other extras, and what other
+    Pythons always need.
     """
     owner = _owner()
     found: dict[str, Requirement] = {}
     for line in (owner.requires or []) if owner else _declared():
         name = re.split(r"[\s<>=!~;\[(]", line, maxsplit=1)[0]
         extra = re.search(r"""extra\s*==\s*["']([^"']+)""", line)
-        older = re.search(r"""python_version\s*<\s*["'](\d+)\.(\d+)""", line)
-        if older and sys.version_info >= (int(older[1]), int(older[2])):
+        applies = all(_holds_here(*marker.groups()) for marker in _MARKER.finditer(line))
+        if name == origin().name or (extra[1] in DEVELOPMENT if extra else not applies):
             continue
-        if name != origin().name and (extra is None or extra[1] not in DEVELOPMENT):
-            found.setdefault(name, Requirement(name, extra[1] if extra else ""))
+        found.setdefault(name, Requirement(name, extra[1] if extra else "", applies))
     return list(found.values())
+
+
+def _holds_here(name: str, comparison: str, value: str) -> bool:
+    """Returns whether a condition of a requirement holds on this machine and Python."""
+    if name == "python_version":
+        here, there = sys.version_info[:2], tuple(int(part) for part in value.split("."))
+        order = (here > there) - (here < there)
+        return order in _ORDERS[comparison]
+    found = sys.platform if name == "sys_platform" else platform.machine()
+    return (found == value) == (comparison == "==")
 
 
 def _declared() -> list[str]:

@@ -188,3 +188,29 @@ def test_the_extras_that_bring_torch_are_known():
         if re.search(r'"(torch|litert-torch|pnnx)\b|[,\[]host\b', listed)
     }
     assert bring == edgekit.system.installation._TORCH
+
+
+@pytest.mark.parametrize(
+    ("condition", "applies"),
+    [
+        ("python_version >= '3.11'", True),
+        ("python_version > '3.11'", False),
+        ("python_version < '3.9'", False),
+        ("python_version == '3.11'", True),
+        ('(sys_platform == "linux" and platform_machine == "aarch64")', False),
+        ('sys_platform == "linux" and platform_machine != "aarch64"', True),
+        ('sys_platform != "linux"', False),
+    ],
+)
+def test_a_requirement_of_another_machine_or_python_does_not_apply(monkeypatch, condition, applies):
+    installation = edgekit.system.installation
+    lines = [f'thing>=2; {condition} and extra == "more"', f"needed; {condition}", "numpy"]
+    monkeypatch.setattr(installation, "_owner", lambda: None)
+    monkeypatch.setattr(installation, "_declared", lambda: lines)
+    monkeypatch.setattr(installation.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(installation.sys, "platform", "linux")
+    monkeypatch.setattr(installation.sys, "version_info", (3, 11, 7))
+    expected = [installation.Requirement("thing", "more", applies), ("numpy", "", True)]
+    if applies:
+        expected.insert(1, installation.Requirement("needed", "", True))
+    assert installation.requirements() == expected

@@ -74,7 +74,10 @@ def _print_missing(console: Console, found: SystemReport) -> None:
         if not part.version:
             missing.setdefault(part.install, []).append(part.name)
     for line, names in missing.items():
-        console.print(f"To get {', '.join(names)}, run: {line}", soft_wrap=True, markup=False)
+        text = f"To get {', '.join(names)}, run: {line}"
+        if not line:
+            text = f"Not available for this machine and Python: {', '.join(names)}"
+        console.print(text, soft_wrap=True, markup=False)
     for plugin in found.plugins:
         if plugin.problem:
             console.print(f"! {plugin.problem}", soft_wrap=True, markup=False)
