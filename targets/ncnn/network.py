@@ -106,7 +106,11 @@ class NcnnNetwork:
             RuntimeError: ncnn failed.
         """
         extractor, *_alive = self._started(inputs)
-        return {name: self._extracted(extractor, name) for name in outputs}
+        found = {}
+        for name in outputs:
+            found[name] = self._extracted(extractor, name)
+        del extractor  # before its pool and its inputs, in whichever order variables end
+        return found
 
     def time_layers(
         self, inputs: Mapping[str, Array], layers: Sequence[NcnnLayer], outputs: Sequence[str]
@@ -133,6 +137,7 @@ class NcnnNetwork:
             _check(status, name)
         for name in outputs:
             self._extracted(extractor, name)
+        del extractor  # before its pool and its inputs, in whichever order variables end
         return found
 
     def _started(self, inputs: Mapping[str, Array]) -> tuple[Any, ...]:
