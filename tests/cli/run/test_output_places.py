@@ -22,6 +22,7 @@ OUTPUTS = [
     ["run", "--cache"],
     ["eval", "--save-detections"],
     ["eval", "--cache"],
+    ["eval", "--clips"],
     ["eval", "--report"],
     ["eval", "--results"],
     ["bench", "--csv"],
