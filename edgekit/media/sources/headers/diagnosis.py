@@ -68,7 +68,9 @@ def check_alone(path: Path) -> None:
             hint="Save it as JPEG: heif-convert FILE out.jpg",
         )
     if tracks_of(path).encrypted:
-        raise unplayable(path)
+        raise MediaError(
+            f"{path} holds encrypted video; EdgeKit has no key.", hint="Decrypt it first."
+        )
     if _PLAYLIST.match(head[:_PLAYLIST_HEAD]):
         raise MediaError(
             f"{path} is a playlist: it only names other files; a video was expected.",
@@ -130,8 +132,6 @@ def _diagnose(data: mmap.mmap, kind: str) -> tuple[str, str]:
     if sound:
         return f"holds sound only ({sound}); a video was expected.", _other_source()
     if data[4:8] == b"ftyp":
-        if data.find(b"sinf") >= 0 and data.find(b"encv") >= 0:
-            return "holds encrypted video; EdgeKit has no key.", "Decrypt it first."
         if data.find(b"moov") < 0:
             return (
                 "is truncated: its index (the 'moov' box, which recorders write last) is missing, "
