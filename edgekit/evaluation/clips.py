@@ -18,7 +18,8 @@ from edgekit.media.drawing.text import put_text
 from edgekit.media.sinks.video.file import VideoSink
 from edgekit.metrics.analysis.records import Analysis
 from edgekit.metrics.eval_result import EvalResult
-from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline.protocols import run_info
+from edgekit.pipeline.results import FrameResult, RunSummary
 from edgekit.runtime.types import Array, Detections, Frame, Tube
 
 __all__ = ["write_clips"]
@@ -73,16 +74,7 @@ def _write(path: Path, truth: VideoTruth, tubes: Sequence[Tube], classes: Sequen
     sink = VideoSink(path, quiet=True)
     try:
         with open_source(truth.require_path()) as source:
-            info = RunInfo(
-                source.name,
-                source.width,
-                source.height,
-                source.fps,
-                source.frames,
-                tuple(classes),
-                sample_aspect=source.sample_aspect,
-            )
-            sink.start(info)
+            sink.start(run_info(source, classes))
             frames = 0
             for frame in source:
                 frames += 1

@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 
 from edgekit.linking.confirmation import MIN_HITS, SCORE
 from edgekit.pipeline.bundle_change import BundleChange
@@ -24,12 +25,13 @@ from edgekit.pipeline.protocols import (
     FrameSink,
     FrameSource,
     check_parts,
+    run_info,
 )
 from edgekit.pipeline.reading.frame_reader import FrameReader
 from edgekit.pipeline.reading.live_reader import PATIENCE, open_reader
 from edgekit.pipeline.reading.motion_gate import MotionGate
 from edgekit.pipeline.reading.sampling import FrameRateCap, Sampling
-from edgekit.pipeline.results import FrameResult, Gap, RunCounts, RunInfo, RunSummary, SourceHealth
+from edgekit.pipeline.results import FrameResult, Gap, RunCounts, RunSummary, SourceHealth
 from edgekit.pipeline.sink_group import SinkGroup
 from edgekit.pipeline.stage_executor import NO_TURN, overlapped
 from edgekit.pipeline.stage_timer import Clock, measure
@@ -189,16 +191,12 @@ class Pipeline:
 
     def _run(self) -> None:
         source, options = self._source, self._options
-        info = RunInfo(
-            source.name,
-            source.width,
-            source.height,
-            source.fps,
-            source.frames,
-            self._shown.detector.classes,
-            *self._shown.bundle,
+        bundle, sha256 = self._shown.bundle
+        info = replace(
+            run_info(source, self._shown.detector.classes),
+            bundle=bundle,
+            bundle_sha256=sha256,
             score=self._score,
-            sample_aspect=source.sample_aspect,
             health=self.health,
             longest_step=0.0 if options.sampling is None else options.sampling.longest_step,
         )

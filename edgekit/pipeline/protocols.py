@@ -16,7 +16,7 @@ from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Array, Detections, Frame, Tube
 
-__all__ = ["FrameDetector", "FrameLinker", "FrameSink", "FrameSource", "check_parts"]
+__all__ = ["FrameDetector", "FrameLinker", "FrameSink", "FrameSource", "check_parts", "run_info"]
 
 
 class FrameSource(Protocol):
@@ -135,6 +135,24 @@ class FrameSink(Protocol):
 
     def close(self) -> None:
         """Releases the sink's resources."""
+
+
+def run_info(source: FrameSource, classes: Sequence[str] = ()) -> RunInfo:
+    """Returns what sinks need to know of a source; the run itself may add more.
+
+    Args:
+        source: Open source.
+        classes: Class names, by class index.
+    """
+    return RunInfo(
+        source.name,
+        source.width,
+        source.height,
+        source.fps,
+        source.frames,
+        tuple(classes),
+        sample_aspect=source.sample_aspect,
+    )
 
 
 def check_parts(source: object, detector: object, linker: object) -> None:

@@ -20,7 +20,7 @@ from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.fair_semaphore import FairSemaphore
 from edgekit.pipeline.multiple_sources import run_all
 from edgekit.pipeline.pipeline import Pipeline
-from edgekit.pipeline.results import RunInfo
+from edgekit.pipeline.protocols import run_info
 from edgekit.pipeline.stage_executor import NO_TURN
 from edgekit.running.bundle_swap import BundleSwap
 from edgekit.running.options import RunOptions
@@ -127,8 +127,7 @@ class SourceRuns(Closing):
         if isinstance(path, Path) and source.width and source.height:
             from edgekit.media.sinks.video.file import check_encoder
 
-            facts = (source.name, source.width, source.height, source.fps, source.frames, ())
-            check_encoder(path, RunInfo(*facts, sample_aspect=source.sample_aspect))
+            check_encoder(path, run_info(source))
 
     def stop(self) -> None:
         """Stops all pipelines, even if a source waits for a frame; safe in a signal handler."""
