@@ -4,7 +4,7 @@
      "time":…}
     {"type":"frame", "index":n, "time":t, "detections":[{"box":[x1,y1,x2,y2],"class":c,"score":s}],
      "tubes":[{"id":k,"class":c,"score":s,"box":[…],"state":"observed|extrapolated","age":n}],
-     "ms":{stage:…}, "age":…}
+     "ms":{stage:…}, "age":ms}
     {"type":"gap", "index":n, "reason":"dropped|reconnect|resize|seek|fps|still", "frames":m}
     {"type":"tube", "id":k, "class":c, "score":s, "start":n, "end":m, "boxes":[…], "observed":[…]}
     {"type":"bundle", "index":n, "outcome":"running|refused", "bundle":{"name":…,"sha256":…},
@@ -18,14 +18,15 @@ inclusive. ``index`` of a gap is the index of the frame after it. ``frames`` of 
 of frames missing before that frame for this reason. ``skipped`` exists if frames were left out on
 purpose, and counts them by reason. ``ms`` has the stages before ``emit``, which has not ended when
 the line is written. ``time`` of the start event is the date and time in UTC. ``time`` of a frame is
-the seconds since the start of the source. ``age`` exists on live sources only. In a frame, it is
-the milliseconds from the reading of the frame to the start of its inference. In the end event, it
-has percentiles and the mean of these. ``lost``, on live sources only, is the number of events
-missing before the next one. If a run has several sources, each event has ``source_index``, from 0,
-after its ``type``. After rotation, a new file repeats the start event with ``part``, from 1.
-``bundle`` says that the run changed to another bundle, whose first frame is ``index``; or that it
-refused that bundle, with the reason in ``error``. ``classes`` are those of the bundle that
-processes the frame ``index``, in both cases. A later start event has the bundle of that time.
+the seconds since the start of the source. ``age`` of a tube is the number of frames since its last
+detection. ``age`` of a frame, on live sources only, is the milliseconds from its capture to the
+start of its inference. ``age`` of the end event has percentiles and the mean of these. ``lost``,
+on live sources only, is the number of events missing before the next one. If a run has several
+sources, each event has ``source_index``, from 0, after its ``type``. After rotation, a new file
+repeats the start event with ``part``, from 1. ``bundle`` says that the run changed to another
+bundle, whose first frame is ``index``; or that it refused that bundle, with the reason in
+``error``. ``classes`` are those of the bundle that processes the frame ``index``, in both cases. A
+later start event has the bundle of that time.
 """
 
 from __future__ import annotations
