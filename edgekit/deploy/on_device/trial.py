@@ -160,7 +160,9 @@ def _end_of(service: Service) -> str:
     if not ended and int(found.get("NRestarts") or 0) == 0:
         return ""
     said = service.log().removeprefix("Error: ")
-    return said or f"result {found.get('Result')}, exit status {found.get('ExecMainStatus')}"
+    status = found.get("ExecMainStatus", "0")  # 0 while the next process of the service runs
+    words = f"systemd reports {found.get('Result')}"
+    return said or (words if status == "0" else f"{words}, exit status {status}")
 
 
 @contextlib.contextmanager

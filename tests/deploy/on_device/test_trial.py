@@ -100,7 +100,7 @@ def test_a_release_that_ends_is_taken_back_at_once(judge) -> None:
     assert judge(lambda now: None)[:2] == (False, 1.0)
     passed, seconds, words = judge(lambda now: OK if now < 30 else None)
     assert (passed, seconds) == (False, 30.0)
-    assert words == "the service ended by itself: result exit-code, exit status None"
+    assert words == "the service ended by itself: systemd reports exit-code"
 
 
 @pytest.mark.parametrize("worse", [SLOW, ILL, SILENT])
