@@ -75,7 +75,7 @@ def _best(rows: dict[int, Row], usual: int | None) -> int:
 
 
 def _beats(row: Row, usual: Row) -> bool:
-    """Returns whether a row is as accurate as the default and its rounds are clearly faster."""
+    """Returns whether a row is as accurate as the default, and certainly faster by its rounds."""
     if row.result is None or usual.result is None:
         return False
     if (row.runtime, row.arithmetic) != (usual.runtime, usual.arithmetic):

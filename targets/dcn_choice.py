@@ -27,7 +27,7 @@ __all__ = ["fastest", "fastest_form", "forms_to_time", "session_seconds"]
 _LOG = logging.getLogger(__name__)
 
 _MARGIN = 0.05
-"""Least gain, as a share of the time, for which another form than the first is the fastest."""
+"""Share of the first form's time by which another form must be faster to be chosen."""
 
 _REPEATS = 20
 
@@ -73,7 +73,7 @@ def forms_to_time(network: nn.Module, settings: ExportSettings, target: str) -> 
 def fastest_form(forms: Sequence[str], export: Callable[[str], Bundle]) -> Bundle:
     """Exports each form, measures all of them in turn, and returns the bundle of the fastest.
 
-    The first form is the default: another one is taken only if it is clearly faster.
+    The first form is the default: another one is taken only if it is faster by more than 5%.
 
     Args:
         forms: Names of the forms, at least one.
@@ -129,7 +129,7 @@ def session_seconds(sessions: Mapping[str, Session]) -> dict[str, float]:
 
 
 def fastest(seconds: Mapping[str, float]) -> str:
-    """Returns the fastest name; the first one unless another is clearly faster.
+    """Returns the fastest name; the first one unless another is faster by more than 5%.
 
     Args:
         seconds: Seconds by name.
