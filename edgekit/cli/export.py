@@ -9,22 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit._printable import printable
 from edgekit.classes import CLASS_LISTS
 from edgekit.cli.options.shared import FiniteRange, build, common_options, emit_json, stdout_console
-from edgekit.cli.options.types import OUT, SIZE, TARGET
+from edgekit.cli.options.types import OUT, SIZE, TARGET, NameType
 from edgekit.cli.output.progress_bars import progress_bar
 from edgekit.models.lowerings import LOWERINGS
+from edgekit.models.registry import ARCHITECTURES
 from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 from edgekit.targets.choices import PLACES, PRECISIONS
 from edgekit.targets.registry import TARGETS
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from edgekit.bundle import Bundle
 
-__all__ = ["command", "print_verification"]
+__all__ = ["command"]
 
 _PLACE = click.Choice(PLACES)
 _TARGETS = ", ".join(f"{name} ({TARGETS[name].hardware})" for name in TARGETS.own)
@@ -43,10 +41,10 @@ _TARGETS = ", ".join(f"{name} ({TARGETS[name].hardware})" for name in TARGETS.ow
 )
 @click.option(
     "--arch",
+    type=NameType(ARCHITECTURES, first=("auto",)),
     default="auto",
     show_default=True,
-    help="Network architecture that the checkpoint must have: dla34, dlav0_34, res18, res50, "
-    "res101, resdcn18, resdcn50, resdcn101 or lite0. auto recognizes it from the weights.",
+    help="Network architecture that the checkpoint must have. auto recognizes it from the weights.",
 )
 @click.option(
     "--classes",
@@ -155,9 +153,9 @@ _TARGETS = ", ".join(f"{name} ({TARGETS[name].hardware})" for name in TARGETS.ow
     show_default=True,
     help="Operators that replace each deformable convolution, if the network has any: one "
     "DeformConv (deform_conv), GridSample and a convolution (grid_sample), or Gather and "
-    "MatMul (gather). auto measures each form that the target supports, keeps the fastest, and "
-    "records the times in the manifest. Without the target's runtime on this machine it takes the "
-    "target's default.",
+    "MatMul (gather). auto measures each form that the target supports, keeps the target's default "
+    "unless another form is faster by more than 5%, and records the times in the manifest. Without "
+    "the target's runtime on this machine it takes the target's default.",
 )
 @click.option(
     "--top-k",
@@ -228,6 +226,8 @@ def command(targets: tuple[str, ...], classes: str | None, as_json: bool, **valu
 
 
 def _show(bundles: Sequence[Bundle], as_json: bool) -> None:
+    from edgekit.cli.output.verification import lowering_line, print_verification
+
     console = stdout_console(as_json)
     print_verification(console, bundles)
     for bundle in bundles:
@@ -236,52 +236,6 @@ def _show(bundles: Sequence[Bundle], as_json: bool) -> None:
         console.print(str(bundle.path), soft_wrap=True, markup=False)
     if as_json:
         emit_json({"bundles": [_summary(bundle) for bundle in bundles]})
-
-
-def lowering_line(bundle: Bundle) -> str:
-    """Returns a sentence on the measured forms of deformable convolutions; empty without any."""
-    times = bundle.manifest.provenance.lowerings
-    if not times:
-        return ""
-    measured = ", ".join(f"{form} {ms:.2f} ms" for form, ms in times.ms.items())
-    refused = "".join(f", {form} refused" for form in times.refused)
-    return f"{times.chosen}, of {measured}{refused} on {times.runtime}"
-
-
-def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:
-    """Prints the measured differences between PyTorch and the written files."""
-    from edgekit.cli.output.tables import print_table
-
-    rows: list[Sequence[str] | None] = []
-    for bundle in bundles:
-        found = bundle.manifest.verification
-        title = f"{bundle.manifest.target} {bundle.manifest.precision}"
-        if bundle.manifest.chip:
-            title += f", {printable(bundle.manifest.chip)}"
-        if found is not None and found.simulator:
-            title += ", simulated"
-        if found is None:
-            rows.append((title, "not verified", "", "", "", ""))
-            continue
-        for name, head in found.heads.items():
-            share = head.max_difference / head.largest if head.largest else 0.0
-            figures = (f"{share:.1e}", f"{found.tolerance:.0e}", f"{head.cosine:.6f}")
-            rows.append((title, name, *figures, f"{found.top_detections_agreeing:.3f}"))
-            title = ""
-        rows.append(None)
-    print_table(
-        console,
-        ("bundle", "output", "differs by", "allowed", "cosine", "same boxes"),
-        rows[:-1] if rows and rows[-1] is None else rows,
-        words=2,
-    )
-    frames = sum(b.manifest.verification.frames for b in bundles if b.manifest.verification)
-    console.print(
-        "Differences are shares of an output's largest value, and same boxes is the share of the "
-        f"top boxes that agree, on {frames} frames."
-    )
-    if any(b.manifest.verification and b.manifest.verification.simulator for b in bundles):
-        console.print("Simulated results are from the vendor's simulator, not from its hardware.")
 
 
 def _summary(bundle: Bundle) -> dict[str, object]:

@@ -66,8 +66,8 @@ def command(bundle: Named, operators: bool, require_signature: Path | None, as_j
 
 
 def _show(bundle: Bundle, report: BundleReport) -> None:
-    from edgekit.cli.export import lowering_line, print_verification
     from edgekit.cli.output.tables import KEPT, print_facts
+    from edgekit.cli.output.verification import lowering_line, print_verification
 
     manifest = printable_struct(bundle.manifest)
     made, cascade, decode, origin = (

@@ -16,8 +16,9 @@ from edgekit.cli.options.shared import (
     is_quiet,
     stdout_console,
 )
-from edgekit.cli.options.types import BYTES, DATASET, OUT, OUT_FOLDER, SIZE
+from edgekit.cli.options.types import BYTES, DATASET, OUT, OUT_FOLDER, SIZE, NameType
 from edgekit.cli.output.progress_bars import PhaseBars
+from edgekit.models.registry import ARCHITECTURES
 from edgekit.runtime.kinds import KINDS
 from edgekit.training.settings import (
     AUGMENTATIONS,
@@ -80,8 +81,8 @@ def _default(name: str) -> str:
 )
 @click.option(
     "--arch",
-    help="Network architecture to train: dla34, dlav0_34, res18, res50, res101, resdcn18, "
-    f"resdcn50, resdcn101 or lite0. {_default('arch')}",
+    type=NameType(ARCHITECTURES),
+    help=f"Network architecture to train. {_default('arch')}",
 )
 @click.option(
     "--from",

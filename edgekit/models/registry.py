@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from edgekit._checks import check_choice
 from edgekit.errors import CheckpointError, UsageError
 from edgekit.system.plugins import Registry, import_object
 
@@ -112,10 +113,7 @@ def architecture(arch: str) -> Architecture:
         UsageError: There is no such entry.
         PluginError: The entry comes from a package and cannot be used.
     """
-    if arch not in ARCHITECTURES:
-        raise UsageError(
-            f"Expected the architecture to be one of {', '.join(ARCHITECTURES)}; found {arch!r}."
-        )
+    check_choice("arch", arch, ARCHITECTURES)
     return ARCHITECTURES[arch]
 
 

@@ -11,6 +11,7 @@ from edgekit._options import check_types
 from edgekit._parameters import parameter
 from edgekit.datasets.layouts import DATASETS
 from edgekit.errors import UsageError
+from edgekit.models.registry import ARCHITECTURES
 from edgekit.runtime.kinds import KINDS
 from edgekit.system.own_process import is_own_process
 from edgekit.training.settings import (
@@ -87,6 +88,7 @@ class TrainOptions:
                 f"Expected {parameter('root')} to name at least one folder of clips; found none."
             )
         check_choice("dataset", self.dataset, DATASETS)
+        check_choice("arch", self.arch, ARCHITECTURES)
         check_choice("cascade", self.cascade, KINDS)
         check_range("split", self.split, 1, 3)
         check_choice("recipe", self.recipe, RECIPES)

@@ -112,6 +112,7 @@ def test_inspect_of_an_edited_bundle(exported: Path, tmp_path: Path, capsys: Any
         (["--input-size", "100"], 2, "multiples of 32"),
         (["--target", "abacus"], 2, "abacus"),
         (["--precision", "int4"], 2, "int4"),
+        (["--arch", "resdcn10"], 2, "not one of auto, dla34"),
         (["--name", "a/b"], 2, "--name a-b"),
         (["--top-k", "99999999"], 2, "top_k 99999999"),
         (["--frame-gap", "1001"], 2, "frame_gap 1001"),

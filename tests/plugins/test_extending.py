@@ -143,7 +143,11 @@ def test_names_are_known_only_while_the_package_is_there(use, place):
 
 def test_a_choice_in_the_help_lists_what_packages_add(example, capsys):
     assert main(["export", "--help"]) == 0
-    assert "zipped" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "zipped" in shown
+    assert "pebble" in shown
+    assert main(["train", "--help"]) == 0
+    assert "pebble" in capsys.readouterr().out
     assert main(["eval", "--help"]) == 0
     assert "csv" in capsys.readouterr().out
 

@@ -204,7 +204,7 @@ def test_clip_that_cannot_be_read(tmp_path: Path) -> None:
         (ExportSettings(precision="int4"), r"precision to be one of fp32, fp16 .*'int4'"),
         (ExportSettings(dcn="im2col"), r"Expected dcn to be one of .*'im2col'"),
         (ExportSettings(tolerance=0.0), "tolerance to be more than 0"),
-        (ExportSettings(arch="vgg"), "Expected the architecture to be one of"),
+        (ExportSettings(arch="vgg"), "Expected arch to be one of dla34"),
     ],
 )
 def test_choices_that_cannot_be(

@@ -100,6 +100,11 @@ def test_options_that_are_not_given_come_from_the_recipe() -> None:
     assert options.chosen == replace(RECIPES["korsal"], batch=4)
 
 
+def test_an_unknown_network_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(UsageError, match=r"Expected arch to be one of dla34, .*; found 'vgg'"):
+        edgekit.train("clips", arch="vgg")
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_valid(name: str) -> None:
     recipe = RECIPES[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ __all__ = [
     "RUNTIME",
     "SIZE",
     "TARGET",
+    "NameType",
 ]
 
 
@@ -136,25 +137,34 @@ KEEP = _Keep()
 an argument of ``ClipFolder``, and its value in bytes or seconds."""
 
 
-class _NameType(click.ParamType[str]):
-    """A choice among names that also accepts their common synonyms.
+class NameType(click.ParamType[str]):
+    """A choice among names, some of which packages may add.
 
     Args:
-        names: Names to show. Those of ``TARGETS`` include the names that packages add, so they are
-            read only when they are shown.
-        named: Function that returns the name for a word, or None.
+        names: Names to show. A registry has the names that packages add, so they are read only when
+            they are shown.
+        named: Function that returns the name for a word, or None; by default every name stands for
+            itself.
+        first: Names to show before the others.
     """
 
     name = "choice"
 
-    def __init__(self, names: Iterable[str], named: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        names: Collection[str],
+        named: Callable[[str], str | None] | None = None,
+        *,
+        first: tuple[str, ...] = (),
+    ) -> None:
         self._names = names
-        self._named = named
+        self._named = named or (lambda word: word if word in first or word in names else None)
+        self._first = first
 
     @property
     def choices(self) -> tuple[str, ...]:
         """Names to show."""
-        return tuple(self._names)
+        return (*self._first, *self._names)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """Returns the names as ``click.Choice`` shows them."""
@@ -163,6 +173,7 @@ class _NameType(click.ParamType[str]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
+        """Returns the name that a word stands for."""
         found = self._named(str(value))
         if found is None:
             near = difflib.get_close_matches(str(value).lower(), self.choices, 1)
@@ -180,13 +191,13 @@ class _NameType(click.ParamType[str]):
         return [CompletionItem(name) for name in self.choices if name.startswith(incomplete)]
 
 
-TARGET = _NameType(TARGETS, target_named)
+TARGET = NameType(TARGETS, target_named)
 """Target by name, or by its runtime's or format's name: ``tensorrt`` means ``jetson``."""
 
-RUNTIME = _NameType(RUNTIMES, runtime_named)
+RUNTIME = NameType(RUNTIMES, runtime_named)
 """Runtime by name, or by its target's name: ``onnx`` means ``onnxruntime``."""
 
-DATASET = _NameType(DATASETS, lambda word: word if word in DATASETS else None)
+DATASET = NameType(DATASETS)
 """Layout of a dataset by name."""
 
 LINK = click.Choice(LINKS)
