@@ -1,4 +1,4 @@
-"""Escapes untrusted text for display, so that it cannot move the cursor, change colours or hide.
+"""Writes text for display: untrusted text that cannot move the cursor or hide, and sizes.
 
 Names of files, classes and operators come from whoever made a file. Before they are printed, logged
 or sent as a label, control characters are replaced by escapes: ESC by ``\\x1b``.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["printable", "printable_json", "printable_struct"]
+__all__ = ["printable", "printable_json", "printable_struct", "size_text"]
 
 _FORMATTING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 """Line separators, direction marks and other invisible characters."""
@@ -68,3 +68,13 @@ def _escape_wide(code: int) -> str:
 def _escape_json(match: re.Match[str]) -> str:
     units = match[0].encode("utf-16-be").hex()
     return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
+
+
+def size_text(size: int) -> str:
+    """Returns a number of bytes for people, such as 12.3 MB."""
+    value = float(size)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{size} bytes" if unit == "bytes" else f"{value:.1f} {unit}"

@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit._printable import printable, printable_json
+from edgekit._printable import printable, printable_json, size_text
 
 
 def test_what_moves_the_cursor_or_hides_is_escaped() -> None:
@@ -37,3 +38,17 @@ def test_json_means_the_same(content: dict[str, str]) -> None:
     shown = printable_json(text)
     assert json.loads(shown) == content
     assert not any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in shown)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (12_345_678, "12.3 MB"),
+        (5 * 10**12, "5000.0 GB"),
+    ],
+)
+def test_sizes_have_the_unit_that_fits(size: int, text: str) -> None:
+    assert size_text(size) == text

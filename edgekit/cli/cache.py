@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit._printable import size_text
 from edgekit.cli.options.shared import common_options, emit_json, stdout_console
 
 if TYPE_CHECKING:
     from edgekit.calibration.cache import Contents
 
-__all__ = ["command", "in_bytes"]
+__all__ = ["command"]
 
 _FOLDER = click.option(
     "--cache",
@@ -28,11 +29,10 @@ _FOLDER = click.option(
 def command() -> None:
     """Show or empty the cache of edgekit quantize, eval, train and bench --sweep.
 
-    These commands store work that takes long in the work cache: exported models, rendered clips,
-    measured layers, detections in annotated videos, frames of training videos. A repeated command
-    reuses it. Compiled models,
-    which edgekit run --cache keeps, and TensorRT engines are not in this cache; to remove them,
-    delete their folder.
+    These commands keep results that take long to compute in the work cache: exported models,
+    rendered clips, measured layers, detections in annotated videos, frames of training videos. A
+    repeated command reuses them. Compiled models, which edgekit run --cache keeps, and TensorRT
+    engines are not in this cache; to remove them, delete their folder.
 
     Example: edgekit cache clear
     """
@@ -54,10 +54,10 @@ def info(folder: Path | None, as_json: bool) -> None:
         return
     console = stdout_console(as_json)
     count = sum(found.pieces.values())
-    console.print(f"{found.folder}: {in_bytes(found.size)} in {count} pieces", markup=False,
+    console.print(f"{found.folder}: {size_text(found.size)} in {count} pieces", markup=False,
                   soft_wrap=True)  # fmt: skip
     for kind in sorted(found.pieces):
-        text = f"  {kind:<12} {found.pieces[kind]:>5}   {in_bytes(found.sizes[kind])}"
+        text = f"  {kind:<12} {found.pieces[kind]:>5}   {size_text(found.sizes[kind])}"
         console.print(text, markup=False)
     if count:
         console.print("To empty it: edgekit cache clear")
@@ -81,20 +81,10 @@ def clear(folder: Path | None, as_json: bool) -> None:
         emit_json({**_content(removed), "freed_bytes": removed.size})
         return
     console = stdout_console(as_json)
-    console.print(f"Freed {in_bytes(removed.size)} in {removed.folder}", markup=False,
+    console.print(f"Freed {size_text(removed.size)} in {removed.folder}", markup=False,
                   soft_wrap=True)  # fmt: skip
     if removed.others:
         console.print(f"{removed.others} files or folders that EdgeKit did not write were left.")
-
-
-def in_bytes(size: int) -> str:
-    """Formats a size for people, such as 12.3 MB."""
-    value = float(size)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            break
-        value /= 1000
-    return f"{size} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
 
 
 def _folder(named: Path | None) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgekit._printable import size_text
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,8 +23,6 @@ def print_system_report(console: Console, found: SystemReport) -> None:
 
 def _print_machine(console: Console, found: SystemReport) -> None:
     """Prints what this machine is and has, a line for each."""
-    from edgekit.cli.cache import in_bytes
-
     system, cpu = found.system, found.cpu
     line = f"EdgeKit {found.edgekit}, Python {system.python} on {system.platform}"
     console.print(line, soft_wrap=True)
@@ -42,7 +42,7 @@ def _print_machine(console: Console, found: SystemReport) -> None:
         console.print(f"Cascade  {kernel.kernel} ({note})", soft_wrap=True, markup=False)
     console.print(f"Bundle   {found.bundle or 'none'}", soft_wrap=True, markup=False)
     if found.cache:
-        size = f"{found.cache.folder}, {in_bytes(found.cache.bytes)}"
+        size = f"{found.cache.folder}, {size_text(found.cache.bytes)}"
         hint = " (to empty it: edgekit cache clear)" if found.cache.bytes else ""
         console.print(f"Cache    {size}{hint}", soft_wrap=True, markup=False)
 

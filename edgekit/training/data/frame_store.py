@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._parameters import parameter
+from edgekit._printable import size_text
 from edgekit._progress import Progress
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.errors import MediaError, OutputError
@@ -32,7 +33,7 @@ from edgekit.training.data.stored_video import (
     stored_video,
 )
 
-__all__ = ["FrameStore", "Need", "in_bytes"]
+__all__ = ["FrameStore", "Need"]
 
 _KIND = "frames"
 _VERSION = 1
@@ -120,12 +121,12 @@ class FrameStore:
             return
         what = (
             f"{len(need.missing)} videos have to be stored as pictures, about "
-            f"{in_bytes(need.missing_bytes)}"
+            f"{size_text(need.missing_bytes)}"
         )
         if need.present_bytes + need.missing_bytes > self.most_bytes:
             raise OutputError(
-                f"{what}. The frame store {self.folder} holds {in_bytes(need.present_bytes)} "
-                f"and may hold {in_bytes(self.most_bytes)}.",
+                f"{what}. The frame store {self.folder} holds {size_text(need.present_bytes)} "
+                f"and may hold {size_text(self.most_bytes)}.",
                 hint=self._hint(need.present_bytes + need.missing_bytes),
             )
         place = self.folder
@@ -134,7 +135,7 @@ class FrameStore:
         free = shutil.disk_usage(place).free
         if need.missing_bytes > free:
             raise OutputError(
-                f"{what}. Only {in_bytes(free)} are free in {self.folder}.",
+                f"{what}. Only {size_text(free)} are free in {self.folder}.",
                 hint="Free some space there, or choose a folder on another disk: "
                 f"{parameter('frame_store', 'FOLDER')}",
             )
@@ -175,7 +176,7 @@ class FrameStore:
         except _FullError as error:
             raise OutputError(
                 f"The frame store {self.folder} would grow over "
-                f"{in_bytes(self.most_bytes)}. What is stored so far stays.",
+                f"{size_text(self.most_bytes)}. What is stored so far stays.",
                 hint=self._hint(2 * self.most_bytes),
             ) from error
         finally:
@@ -285,8 +286,3 @@ def _raise_all(failed: list[MediaError]) -> None:
     raise MediaError(
         f"{len(failed)} videos cannot be used:\n" + "\n".join(lines) + rest, hint=failed[0].hint
     )
-
-
-def in_bytes(size: int) -> str:
-    """Formats a size for people, in MB or GB."""
-    return f"{size / 1e9:.1f} GB" if size >= 10**9 else f"{size / 1e6:.1f} MB"

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._parameters import parameter
+from edgekit._printable import size_text
 from edgekit._progress import Progress
 from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.training.data.augmentation import LARGEST_SCALES
 from edgekit.training.data.clip_index import ClipIndex, index_clips
 from edgekit.training.data.frame_reader import FramePlaces
-from edgekit.training.data.frame_store import FrameStore, Need, in_bytes
+from edgekit.training.data.frame_store import FrameStore, Need
 from edgekit.training.data.locating import locate_frames, picture_names
 from edgekit.training.optimization.process_group import ProcessGroup
 
@@ -113,7 +114,7 @@ def _fill(
     if need.missing:
         say(
             f"Storing the frames of {len(need.missing)} videos in {store.folder}: about "
-            f"{in_bytes(need.missing_bytes)}, once."
+            f"{size_text(need.missing_bytes)}, once."
         )
     store.make(videos, need, source.workers, progress)
     return need

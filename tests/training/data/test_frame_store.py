@@ -135,7 +135,7 @@ def test_no_space_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     videos = [truth(video(tmp_path / "a.mp4", 4), 4)]
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(OutputError, match=r"Only 0\.0 MB are free"):
+    with pytest.raises(OutputError, match=r"Only 100 bytes are free"):
         prepared(videos, tmp_path / "store")
 
 
