@@ -222,7 +222,7 @@ class Agent:
             facts = releases.facts(releases.current())
             if not facts:
                 continue
-            if facts["service"] == "none":
+            if facts.get("service", "none") == "none":
                 state = {"level": "", "rate": None, "words": "no service", "trial": False}
             else:
                 service = Service(facts["service"], folder.name)

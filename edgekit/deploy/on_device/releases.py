@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from edgekit.deploy.on_device.connection import DeviceError
-from edgekit.deploy.on_device.store import link_to, write_file
+from edgekit.deploy.on_device.store import link_to, read_file, write_file
 from edgekit.deploy.on_device.unit import KEYS
 
 __all__ = ["ReleaseFacts", "Releases"]
@@ -19,6 +19,13 @@ _FACTS = "release.json"
 _SCHEMA = 1
 _NUMBERED = ("schema", "number", "replaces", "created")
 _KEPT = 3
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("bundle", "sha256", "target", "edgekit", "health", "service"), (str,)),
+    **dict.fromkeys(("number", "created"), (int,)),
+    **dict.fromkeys(("notifies", "requires_signature"), (bool,)),
+    "replaces": (int, type(None)),
+    "extras": (list,),
+}
 
 
 # Many attributes: one for each key of the file that describes a release.
@@ -78,11 +85,22 @@ class Releases:
         return self.folder / "data"
 
     def current(self) -> int | None:
-        """Returns the number of the current release; None if there is none."""
+        """Returns the number of the current release; None if there is none.
+
+        Raises:
+            DeviceError: The link leads to something else than a release.
+        """
         try:
-            return int(self.link.readlink().name)
+            name = self.link.readlink().name
         except OSError:
             return None
+        if not _is_number(name):
+            raise DeviceError(
+                f"Expected {self.link} to lead to a release, which has a number; it leads to "
+                f"{name!r:.80}.",
+                f"Let it lead to one of {self.folder / 'releases'}, or remove it and deploy again.",
+            )
+        return int(name)
 
     def path(self, number: int) -> Path:
         """Returns the folder of a release."""
@@ -92,14 +110,17 @@ class Releases:
         """Returns what is known of a release; nothing if there is none.
 
         Raises:
-            DeviceError: A newer EdgeKit made it.
+            DeviceError: A newer EdgeKit made it, or its facts are damaged.
         """
+        path = self.path(number or 0) / _FACTS
         try:
-            found = json.loads((self.path(number or 0) / _FACTS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = json.loads(read_file(path)[0])
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise _damaged(path, getattr(error, "strerror", None) or str(error)) from None
         if not isinstance(found, dict):
-            return {}
+            raise _damaged(path, f"found {found!r:.80}")
         schema = found.get("schema", 0)  # those of before there was a schema have none
         if schema not in range(_SCHEMA + 1):
             raise DeviceError(
@@ -107,6 +128,9 @@ class Releases:
                 f"knows up to {_SCHEMA}.",
                 "A newer EdgeKit deployed it. Upgrade the EdgeKit that you deploy with.",
             )
+        for key, types in _TYPES.items():
+            if key in found and not isinstance(found[key], types):
+                raise _damaged(path, f"{key} is {found[key]!r:.80}")
         return cast(ReleaseFacts, found)
 
     def create(
@@ -151,7 +175,7 @@ class Releases:
             return None
         path = self.path(number or 0) / KEYS
         try:
-            text, mode = path.read_text(encoding="utf-8"), path.stat().st_mode
+            text, mode = read_file(path)
         except (OSError, ValueError) as error:
             raise DeviceError(
                 f"Cannot read the public keys {path}: {error}.",
@@ -172,12 +196,12 @@ class Releases:
         """Returns the options of the current release.
 
         Raises:
-            DeviceError: There is no current release.
+            DeviceError: There is no current release, or its options cannot be read.
         """
         current = self.current()
         if current is None:
             raise DeviceError("This device has no deployment yet, so it has no options to keep.")
-        return (self.path(current) / "options.toml").read_text(encoding="utf-8")
+        return _text(self.path(current) / "options.toml")
 
     def equal(self, first: int, second: int) -> bool:
         """Returns whether two releases have the same options, bundle, environment and facts."""
@@ -189,7 +213,7 @@ class Releases:
             {key: value for key, value in self.facts(each).items() if key not in _NUMBERED}
             for each in (first, second)
         )
-        texts = [(place / "options.toml").read_text(encoding="utf-8") for place in (ours, theirs)]
+        texts = [_text(place / "options.toml") for place in (ours, theirs)]
         return own == other and texts[0] == texts[1] and self.keys(first) == self.keys(second)
 
     def switch(self, number: int) -> None:
@@ -205,7 +229,10 @@ class Releases:
         kept, number = set[int](), self.current()
         while number is not None and len(kept) < _KEPT and number not in kept:
             kept.add(number)
-            number = self.facts(number).get("replaces")
+            try:
+                number = self.facts(number).get("replaces")
+            except DeviceError:  # damaged, so nobody can go back beyond it
+                break
         for each in self._all():
             if int(each.name) not in kept:
                 shutil.rmtree(each, ignore_errors=True)
@@ -223,4 +250,25 @@ class Releases:
 
     def _all(self) -> list[Path]:
         folder = self.folder / "releases"
-        return [each for each in folder.iterdir() if each.name.isdigit()] if folder.is_dir() else []
+        return (
+            [each for each in folder.iterdir() if _is_number(each.name)] if folder.is_dir() else []
+        )
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_file(path)[0]
+    except (OSError, ValueError) as error:
+        raise _damaged(path, getattr(error, "strerror", None) or str(error)) from None
+
+
+def _damaged(path: Path, reason: str) -> DeviceError:
+    return DeviceError(
+        f"Cannot read {path}, which EdgeKit wrote: {reason}.",
+        "Restore it. Or remove the folder of the service there, and deploy it again: rm -r "
+        f"{path.parents[2]}",
+    )

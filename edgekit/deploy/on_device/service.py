@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -23,6 +24,7 @@ _SHOWN = (
     *("Result", "ExecMainStatus"),
 )
 _STATUS_TEXT = re.compile(r"(\d+) of (\d+) sources give frames, (\d+(?:\.\d+)?(?:e-\d+)?) a second")
+_MOST_ANSWER = 1 << 20
 _LEVELS = ("dead", "silent", "degraded", "ok")
 
 
@@ -176,13 +178,13 @@ def _served(address: str) -> Health:
     """Returns the health that the live page of a run reports."""
     try:
         with urllib.request.urlopen(address, timeout=3) as answer:  # noqa: S310  # our own page
-            found: dict[str, Any] = json.load(answer)
+            found: dict[str, Any] = json.loads(answer.read(_MOST_ANSWER))
     except urllib.error.HTTPError as error:
         try:
-            found = json.load(error)
-        except ValueError:
+            found = json.loads(error.read(_MOST_ANSWER))
+        except (OSError, ValueError, RecursionError, http.client.HTTPException):
             return Health("silent", None, f"{address} answers with status {error.code}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         return Health("silent", None, f"{address} does not answer: {reason}")
     try:
@@ -191,7 +193,7 @@ def _served(address: str) -> Health:
         parts = [part for source in found["sources"] for part in (source, *source.get("sinks", ()))]
         faults = [part["error"] for part in parts if part.get("error")]
         words = f"{found['status']}, {rate:.1f} frames/s"
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, OverflowError):
         return Health("silent", None, f"{address} does not answer as a run of EdgeKit does")
     return Health(level, rate, f"{words}: {faults[0]}" if faults else words)
 

@@ -13,10 +13,12 @@ A folder gets its name when it is complete, and ``current`` changes by renaming.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -24,9 +26,10 @@ from typing import TypedDict
 
 from edgekit.deploy.on_device.connection import DeviceError
 
-__all__ = ["ContentStore", "SentFile", "link_to", "lock", "write_file"]
+__all__ = ["ContentStore", "SentFile", "link_to", "lock", "read_file", "write_file"]
 
 _INCOMING = ".incoming-"
+_MOST_TEXT = 1 << 18
 
 
 class SentFile(TypedDict):
@@ -147,6 +150,24 @@ def lock(path: Path, holder: str) -> int:
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     os.pwrite(handle, f"{holder}, since {since}, process {os.getpid()} there".encode(), 0)
     return handle
+
+
+def read_file(path: Path) -> tuple[str, int]:
+    """Returns the text of a regular file of at most 256 KiB, and its permissions.
+
+    Raises:
+        OSError: The file cannot be read, is not regular, or is too large.
+        ValueError: It is not text in UTF-8.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as stream:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if status.st_size > _MOST_TEXT:
+            reason = f"it has {status.st_size} bytes, and at most {_MOST_TEXT} are read"
+            raise OSError(errno.EFBIG, reason, str(path))
+        return stream.read(_MOST_TEXT).decode(), status.st_mode
 
 
 def write_file(path: Path, text: str, mode: int = 0o644) -> None:

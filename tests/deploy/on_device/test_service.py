@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
+import socketserver
 import threading
 from pathlib import Path
 
@@ -93,4 +95,33 @@ def test_an_output_that_fails_is_named(programs) -> None:
         address = f"http://127.0.0.1:{server.server_port}/health"
         words = "degraded, 10.0 frames/s: No connection to the MQTT broker door:1883."
         assert Service("system", "door").health(address) == Health("degraded", 10.04, words)
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+        b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 100_000,
+        b"HTTP/1.0 503 No\r\n\r\n" + b"[" * 100_000,
+        b'HTTP/1.0 200 OK\r\n\r\n{"status":"ok","sources":[{"rate":1,"sinks":["x"]}]}',
+        b'HTTP/1.0 200 OK\r\n\r\n{"status":"ok","sources":[{"rate":1' + b"0" * 400 + b"}]}",
+        b'HTTP/1.0 200 OK\r\n\r\n["' + b"x" * (1 << 21) + b'"]',
+    ],
+)  # fmt: skip
+def test_another_program_at_the_address_of_the_health_page(programs, answer: bytes) -> None:
+    class Other(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                self.request.recv(65536)
+                self.request.sendall(answer)
+
+    programs(systemctl="echo ActiveState=active")
+    with socketserver.TCPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/health"
+        health = Service("system", "door").health(address)
+        assert health.level == "silent"
+        assert address in health.words
         server.shutdown()
