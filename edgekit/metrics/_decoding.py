@@ -96,9 +96,9 @@ def decode_video(
     video = msgspec.json.decode(content, type=_SavedVideo)
     # Each box has an object of scores, and each frame one more. Count them before decoding.
     boxes = counts_of(memoryview(video.detections), b"{")[b"{"] - video.frames
-    if boxes * (classes + 4) > most:
+    if max(boxes, 0) * (classes + 4) + video.frames > most:
         raise ValueError(too_many(classes, most))
-    detections = _decode_detections(video.detections, classes, most)
+    detections = _decode_detections(video.detections, video.frames, classes, most)
     if len(detections) != video.frames:
         raise ValueError(f"detections for {len(detections)} of {video.frames} frames")
     width, height = video.width or size[0], video.height or size[1]
@@ -134,8 +134,10 @@ def _truth_tube(tube: _SavedTube, where: str, frames: int, classes: int) -> Trut
     return TruthTube(tube.label, tube.start, boxes)
 
 
-def _decode_detections(content: msgspec.Raw, classes: int, most: int) -> FrameDetections:
-    """Returns the detections of all frames.
+def _decode_detections(
+    content: msgspec.Raw, expected: int, classes: int, most: int
+) -> FrameDetections:
+    """Returns the detections of all frames, which are refused if they are more than expected.
 
     The frames are decoded in blocks, because Python's objects of a frame take up to 24 times the
     memory of its text.
@@ -152,6 +154,8 @@ def _decode_detections(content: msgspec.Raw, classes: int, most: int) -> FrameDe
             raise ValueError(too_many(classes, most))
         blocks.append(_all_detections(frames, classes, first))
         first += len(frames)
+        if first > expected:
+            raise ValueError(f"detections for more than {expected} frames")
     return blocks[0] if len(blocks) == 1 else _joined(blocks, first, boxes, classes)
 
 

@@ -316,6 +316,17 @@ def test_what_unpacks_to_much_memory_is_refused_before(
         tracemalloc.stop()
 
 
+def test_frames_that_nobody_announced_are_not_decoded_to_their_end(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    frames = ",".join(["null"] * 700_000 + ["no frame"])
+    path.write_text(f'{{"classes":["a"],"videos":{{"v":{{"frames":9,"detections":[{frames}]}}}}}}')
+    with pytest.raises(AnnotationError, match="malformed"):
+        read_detections(path)
+    path.write_text(path.read_text().replace("no frame", "3"))
+    with pytest.raises(AnnotationError, match="detections for more than 9 frames"):
+        read_detections(path)
+
+
 def test_many_videos_are_refused_before_they_take_memory(tmp_path: Path) -> None:
     path = tmp_path / "d.json"
     videos = ",".join(f'"{number}":0' for number in range(1_000_000))

@@ -22,7 +22,7 @@ __all__ = ["LONGEST_SIDE", "Origin", "only_file"]
 LONGEST_SIDE = 1 << 16
 """Largest width or height of a video, in pixels."""
 
-_MOST_JSON, _MOST_MEMORY = 1 << 28, 360 << 20
+_MOST_JSON, _MOST_MEMORY = 1 << 28, 256 << 20
 """Largest size of JSON, and of JSON with its values, in bytes."""
 
 T = TypeVar("T")

@@ -14,6 +14,9 @@ __all__ = ["LongTrackError", "TrackFiller", "linked_tubes"]
 _LEAST_ROOM, _MOST_ROOM = 2_000_000, 8_000_000
 """Numbers of boxes that keyframes of a small and of a large file may claim: 64 and 256 MB."""
 
+_MOST_TUBES = 100_000
+"""Largest number of tubes of a file; making one takes as long as reading ten boxes."""
+
 _MOST_LOOSE = 256
 """Largest number of boxes without a track in one frame: each is compared with each of the next."""
 
@@ -28,10 +31,12 @@ class TrackFiller:
     Args:
         size: Size of the file in bytes, each of which allows for one more box.
         most: Largest number of boxes, whatever the size.
+        tubes: Largest number of tubes.
     """
 
-    def __init__(self, size: int, *, most: int = _MOST_ROOM) -> None:
+    def __init__(self, size: int, *, most: int = _MOST_ROOM, tubes: int = _MOST_TUBES) -> None:
         self._room = self._most = min(_LEAST_ROOM + size, most)
+        self._left = self._tubes = tubes
 
     def tubes(
         self,
@@ -51,7 +56,7 @@ class TrackFiller:
             One tube for each span in which the track is seen.
 
         Raises:
-            LongTrackError: A frame is out of range, or the file claims too many boxes.
+            LongTrackError: A frame is out of range, or the file claims too many boxes or tubes.
         """
         spans: list[list[tuple[int, Sequence[float]]]] = [[]]
         for frame, box in sorted(dict(keys).items()):
@@ -70,11 +75,16 @@ class TrackFiller:
 
     def _filled(self, label: int, span: Sequence[tuple[int, Sequence[float]]]) -> TruthTube:
         first, last = span[0][0], span[-1][0]
+        self._left -= 1
+        if self._left < 0:
+            raise LongTrackError(f"its tracks have more than {self._tubes} spans")
         self._room -= last + 1 - first
         if self._room < 0:
             raise LongTrackError(f"its keyframes claim more than {self._most} boxes")
-        keys = np.array([frame for frame, _ in span])
         boxes = np.array([box for _, box in span], np.float64).reshape(-1, 4)
+        if len(boxes) == last + 1 - first:
+            return TruthTube(label, first, boxes)
+        keys = np.array([frame for frame, _ in span])
         frames = np.arange(first, last + 1)
         filled = np.empty((len(frames), 4))
         for side in range(4):

@@ -9,7 +9,7 @@ from xml.parsers import expat
 __all__ = ["UnreadableXml", "parse"]
 
 _DEEPEST = 32
-_MOST_ELEMENTS = 1_000_000
+_MOST_ELEMENTS = 250_000
 _ENCODINGS = ("utf-8", "utf-16", "iso-8859-1", "us-ascii")
 
 
@@ -28,22 +28,24 @@ def parse(
         content: XML in UTF-8, UTF-16, Latin-1 or ASCII.
         started: Function that gets the names of an element and of those around it, outermost
             first, and the attributes of the element.
-        ended: Function that gets the names at the end of an element, and the text in it.
+        ended: Function that gets the names at the end of an element, and the text before it: all
+            text of an element without others in it.
 
     Raises:
         UnreadableXml: The text is damaged, declares a document type, or nests too deep.
     """
-    if content.count(b"<") > 2 * _MOST_ELEMENTS:  # an element has a beginning and an end
+    ends = content.count(b"</") + content.count(b"<\0/")  # the latter in UTF-16
+    if content.count(b"<") - ends > _MOST_ELEMENTS:
         raise UnreadableXml(f"it has more than {_MOST_ELEMENTS} elements")
     path: list[str] = []
-    texts: list[list[str]] = []
+    texts: list[str] = []  # since the last beginning or end of an element
     count = 0
 
     def start(name: str, attributes: Mapping[str, str]) -> None:
         nonlocal count
         count += 1
         path.append(name)
-        texts.append([])
+        texts.clear()
         if len(path) > _DEEPEST or count > _MOST_ELEMENTS:
             raise UnreadableXml(
                 f"it nests more than {_DEEPEST} deep, or has more than {_MOST_ELEMENTS} elements"
@@ -51,11 +53,9 @@ def parse(
         started(tuple(path), attributes)
 
     def end(name: str) -> None:
-        ended(tuple(path), "".join(texts.pop()).strip())
+        ended(tuple(path), "".join(texts).strip())
         path.pop()
-
-    def text(data: str) -> None:
-        texts[-1].append(data)
+        texts.clear()
 
     def refuse(*_: object) -> None:
         raise UnreadableXml("it declares a document type or an entity, which is not allowed here")
@@ -68,7 +68,7 @@ def parse(
     parser = expat.ParserCreate()
     parser.buffer_text = True  # otherwise each line end comes on its own
     parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler = text
+    parser.CharacterDataHandler = texts.append
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
     parser.XmlDeclHandler = declared
     with contextlib.suppress(AttributeError):  # of expat before 2.4

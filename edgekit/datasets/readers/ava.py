@@ -55,7 +55,7 @@ def read_ava(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     content = origin.read(_MOST_BYTES)
     if content.count(b"\n") > _MOST_LINES:
         raise origin.wrong(f"it has more than {_MOST_LINES} lines")
-    filler = TrackFiller(len(content), most=_MOST_BOXES)
+    filler = TrackFiller(len(content), most=_MOST_BOXES, tubes=_MOST_LINES)
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8", "replace", newline="")
     try:
         for number, row in enumerate(csv.reader(_short_lines(text)), 1):

@@ -31,7 +31,7 @@ _FOLDERS = ("", "images", "frames", "JPEGImages", "videos", "train", "val")
 _Box = tuple[float, float, float, float]
 
 
-class _Video(msgspec.Struct):
+class _Video(msgspec.Struct, gc=False):
     id: int
     name: str = ""
     width: int = 0
@@ -40,7 +40,7 @@ class _Video(msgspec.Struct):
     file_names: list[str] = []
 
 
-class _Image(msgspec.Struct):
+class _Image(msgspec.Struct, gc=False):
     id: int
     file_name: str = ""
     video_id: int | None = None
@@ -50,7 +50,7 @@ class _Image(msgspec.Struct):
     height: int = 0
 
 
-class _CocoAnnotation(msgspec.Struct):
+class _CocoAnnotation(msgspec.Struct, gc=False):
     category_id: int
     image_id: int | None = None
     video_id: int | None = None
@@ -61,7 +61,7 @@ class _CocoAnnotation(msgspec.Struct):
     bboxes: list[_Box | None] | None = None
 
 
-class _Category(msgspec.Struct):
+class _Category(msgspec.Struct, gc=False):
     id: int
     name: str
 
@@ -164,21 +164,21 @@ def _tubes(
     index: dict[int, int],
     filler: TrackFiller,
 ) -> list[TruthTube]:
-    tracks: dict[tuple[int, int], dict[int, Sequence[float]]] = defaultdict(dict)
+    tracks: dict[tuple[int, int], dict[int, _Box]] = defaultdict(dict)
     for number, one in enumerate(annotations):
         if one.category_id not in index:
             raise ValueError(f"category {one.category_id} is not among the categories")
-        own = [one.track_id, one.instance_id, one.id if one.bboxes is not None else None]
-        track = next((each for each in own if each is not None), -1 - number)
+        track = one.instance_id if one.track_id is None else one.track_id
+        if track is None:
+            track = -1 - number if one.bboxes is None or one.id is None else one.id
         boxes = tracks[track, index[one.category_id]]
         if one.bboxes is not None:
             if len(one.bboxes) != len(places):
                 raise ValueError(f"{len(one.bboxes)} boxes of a track for {len(places)} pictures")
-            for place, box in zip(places, one.bboxes, strict=True):
-                if box is not None:
-                    boxes[place] = _corners(box)
+            pairs = zip(places, one.bboxes, strict=True)
+            boxes.update({place: box for place, box in pairs if box is not None})
         elif one.bbox is not None and one.image_id in place_of:
-            boxes[place_of[one.image_id]] = _corners(one.bbox)
+            boxes[place_of[one.image_id]] = one.bbox
     turns = {place: turn for turn, place in enumerate(dict.fromkeys(places))}
     tubes: list[TruthTube] = []
     for key in sorted(tracks):
@@ -189,9 +189,9 @@ def _tubes(
         for turn, place in sorted((turns[place], place) for place in seen):
             if turn != last + 1:
                 runs.append([])
-            runs[-1].append((place, seen[place]))
+            runs[-1].append((place, _corners(seen[place])))
             last = turn
-        for run in runs:
+        for run in filter(None, runs):
             tubes += filler.tubes(key[1], run)
     return tubes
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -29,12 +29,13 @@ __all__ = ["read_cvat"]
 
 _MOST_BYTES = 1 << 26
 _LAYOUT = "CVAT for video 1.1"
+_BOX = ("annotations", "track", "box")
 
 
 @dataclass(slots=True)
 class _Track:
     label: str
-    boxes: list[tuple[int, list[float] | None]] = field(default_factory=list)
+    boxes: list[tuple[int, Sequence[float] | None]] = field(default_factory=list)
 
 
 class _CvatFile:
@@ -48,11 +49,11 @@ class _CvatFile:
 
     def started(self, path: tuple[str, ...], values: Mapping[str, str]) -> None:
         """Takes the beginning of an element."""
-        if path == ("annotations", "track"):
-            self.tracks.append(_Track(values["label"]))
-        elif path == ("annotations", "track", "box"):
+        if path == _BOX:
             box = None if values.get("outside", "0") in ("1", "true") else _box(values)
             self.tracks[-1].boxes.append((int(values["frame"]), box))
+        elif path == ("annotations", "track"):
+            self.tracks.append(_Track(values["label"]))
         elif path == ("annotations", "image"):
             self.pictures += 1
 
@@ -136,13 +137,13 @@ def _video(origin: Origin, classes: dict[str, int], finder: VideoFinder, root: P
     return origin.video(name, frames, size, tubes, finder.path_of)
 
 
-def _box(values: Mapping[str, str]) -> list[float]:
-    x1, y1, x2, y2 = (float(values[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
-    turn = math.radians(float(values.get("rotation", 0)))
-    if turn:
+def _box(values: Mapping[str, str]) -> Sequence[float]:
+    x1, y1 = float(values["xtl"]), float(values["ytl"])
+    x2, y2 = float(values["xbr"]), float(values["ybr"])
+    if "rotation" in values and (turn := math.radians(float(values["rotation"]))):
         wide, high = abs(math.cos(turn)), abs(math.sin(turn))
         width, height = x2 - x1, y2 - y1
         half = (width * wide + height * high) / 2, (width * high + height * wide) / 2
         x, y = (x1 + x2) / 2, (y1 + y2) / 2
-        return [x - half[0], y - half[1], x + half[0], y + half[1]]
-    return [x1, y1, x2, y2]
+        return x - half[0], y - half[1], x + half[0], y + half[1]
+    return x1, y1, x2, y2

@@ -122,6 +122,6 @@ def test_values_that_take_much_more_memory_than_their_text_are_refused(
 ) -> None:
     many = ",".join([value] * max(24_000_000 // len(value.encode()), 16))
     write(tmp_path, {}).joinpath("annotations/train.json").write_text('{"videos": [' + many + "]}")
-    with pytest.raises(AnnotationError, match="more values than fit into 360 MiB") as caught:
+    with pytest.raises(AnnotationError, match="more values than fit into 256 MiB") as caught:
         read_truth("coco-video", tmp_path, part="train")
     assert "such as masks" in caught.value.hint

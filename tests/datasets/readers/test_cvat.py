@@ -149,6 +149,20 @@ def test_many_keyframes_cannot_claim_all_memory(tmp_path: Path) -> None:
         read_truth("cvat", tmp_path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("element", ["<box/>", "<box></box>"])
+def test_elements_are_counted_before_they_are_read(
+    tmp_path: Path, encoding: str, element: str
+) -> None:
+    mark = "\ufeff" if encoding.startswith("utf-16") else ""
+    for number, message in ((250_000, "more than 250000 elements"), (240_000, "no 'xtl'")):
+        track = f'<track id="0" label="walk">{element * number}</track>'
+        text = f"{mark}<annotations>{META}{track}</annotations>"
+        (tmp_path / "a.xml").write_bytes(text.encode(encoding))
+        with pytest.raises(AnnotationError, match=message):
+            read_truth("cvat", tmp_path)
+
+
 def test_a_folder_without_exports_is_reported(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="Found no annotations"):
         read_truth("cvat", tmp_path)

@@ -54,6 +54,13 @@ def test_all_tracks_share_one_bound() -> None:
         filler.tubes(0, far)
 
 
+def test_all_tracks_share_one_bound_on_their_tubes() -> None:
+    filler = TrackFiller(0, tubes=2)
+    filler.tubes(0, [(0, (0, 0, 1, 1)), (1, None), (2, (0, 0, 1, 1))])
+    with pytest.raises(LongTrackError, match="more than 2 spans"):
+        filler.tubes(0, [(0, (0, 0, 1, 1))])
+
+
 @pytest.mark.parametrize("until", [10**10, 10**300])
 def test_an_end_that_nothing_reaches_takes_no_memory(until: int) -> None:
     with pytest.raises(LongTrackError, match="more than 2000000 boxes"):
