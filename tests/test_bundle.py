@@ -379,6 +379,19 @@ def test_weights_beside_the_model_are_listed(bundle: Bundle) -> None:
         load_bundle(bundle.path)
 
 
+def test_a_path_that_no_file_can_have_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="is not a bundle"):
+        load_bundle(tmp_path / ("x" * 256))
+
+
+def test_a_model_whose_name_has_no_room_for_another_ending(bundle: Bundle) -> None:
+    name = "m" * 255
+    bundle.model_path.rename(bundle.path / name)
+    edit(bundle, lambda content: content.update(model=name))
+    edit(bundle, lambda content: content["files"][1].update(path=name))
+    assert load_bundle(bundle.path).manifest.model == name
+
+
 def test_a_model_that_was_changed_after_the_check_is_not_read(bundle: Bundle) -> None:
     loaded = load_bundle(bundle.path)
     content = loaded.read_model()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from edgekit.bundle._external_data import names_other_files
 from edgekit.bundle.manifest import MANIFEST, SCHEMA, FileEntry, Manifest, check_values
 from edgekit.errors import BundleError, UsageError
 from edgekit.files.checksums import sha256_of
-from edgekit.files.reading import path_below, read_regular
+from edgekit.files.reading import is_there, path_below, read_regular
 from edgekit.files.schemas import check_schema
 from edgekit.files.writing import atomic_folder
 
@@ -186,7 +188,7 @@ def load_bundle(
         text = read_manifest(path)
     except OSError as error:
         hint = "Make one: edgekit export CHECKPOINT --target onnx"
-        if path.is_file() and (path.parent / MANIFEST).is_file():
+        if isinstance(error, NotADirectoryError) and is_there(path.parent / MANIFEST):
             hint = f"Name its folder: {path.parent}"
         raise BundleError(
             f"{path} is not a bundle: a folder with {MANIFEST} was expected ({error.strerror}).",
@@ -231,12 +233,9 @@ def _check_weights(bundle: Bundle, content: bytes, hint: str) -> None:
     """Refuses weights that no checksum covers: in files named by the model, or beside it."""
     beside = PurePosixPath(bundle.manifest.model).with_suffix(".bin").as_posix()
     listed = {entry.path for entry in bundle.manifest.files}
-    if beside not in listed and (bundle.path / beside).exists():
-        raise BundleError(
-            f"{bundle.path}: the model would read weights from {beside}, but the manifest does not "
-            "list that file.",
-            hint=hint,
-        )
+    if beside not in listed and is_there(bundle.path / beside):
+        reason = f"the model would read weights from {beside}, which the manifest does not list"
+        raise BundleError(f"{bundle.path}: {reason}.", hint=hint)
     try:
         if names_other_files(content):
             raise BundleError(
@@ -289,12 +288,12 @@ def _located(path: Path, entry: FileEntry, hint: str) -> Path:
     except ValueError as error:
         what = "the manifest names what EdgeKit cannot read, or what is outside the bundle"
         raise BundleError(f"{path}: {what}: {error}.", hint=hint) from error
-    if not file.is_file():
+    status = None
+    with contextlib.suppress(OSError):
+        status = file.stat()
+    if status is None or not stat.S_ISREG(status.st_mode):
         raise BundleError(f"{path}: {entry.path} is missing.", hint=hint)
-    if file.stat().st_size != entry.size:
-        raise BundleError(
-            f"{path}: {entry.path} has {file.stat().st_size} bytes; the manifest says "
-            f"{entry.size}.",
-            hint=hint,
-        )
+    if status.st_size != entry.size:
+        reason = f"has {status.st_size} bytes; the manifest says {entry.size}"
+        raise BundleError(f"{path}: {entry.path} {reason}.", hint=hint)
     return file

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-__all__ = ["open_regular", "path_below", "read_gzip", "read_regular", "real_path"]
+__all__ = ["is_there", "open_regular", "path_below", "read_gzip", "read_regular", "real_path"]
 
 _SHOWN = 80
 _PIECE = 1 << 20
@@ -102,8 +102,26 @@ def _too_large(size: int, most: int, path: Path) -> OSError:
 
 
 def real_path(path: Path) -> Path:
-    """Returns an absolute path without links, but for circular ones, which lead nowhere."""
-    return Path(os.path.realpath(path))  # Path.resolve() raises for circular links
+    """Returns an absolute path without links, but for those that lead nowhere or are not allowed.
+
+    ``Path.resolve`` raises for circular links.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except OSError:  # for links of /proc to folders of other users
+        return path.absolute()
+
+
+def is_there(path: Path) -> bool:
+    """Returns whether something exists at a path; False if that cannot be known.
+
+    ``Path.exists`` raises for long names and for folders that may not be entered.
+    """
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def path_below(root: Path, name: str, *, inside: bool = False) -> Path:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from edgekit.bundle import MANIFEST
+from edgekit.files.reading import is_there, real_path
 
 __all__ = ["BundlePath"]
 
@@ -31,7 +31,7 @@ class BundlePath:
         target = self.target()
         if target == self._target:
             return None
-        if not (target / MANIFEST).exists() and target != self._absent:
+        if not is_there(target / MANIFEST) and target != self._absent:
             self._absent = target
             return None
         self._target = target
@@ -39,4 +39,4 @@ class BundlePath:
 
     def target(self) -> Path:
         """Returns the folder that the path leads to now."""
-        return Path(os.path.realpath(self._path))
+        return real_path(self._path)
