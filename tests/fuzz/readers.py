@@ -2,6 +2,7 @@
 
     .venv/bin/python tests/fuzz/readers.py TARGET -max_total_time=60 [CORPUS]
 
+``all`` in place of a target fuzzes one target after the other, each in a process of its own.
 A reader may refuse an input only by an error of EdgeKit, within seconds and in bounded memory.
 Findings are written to ``crash-*`` in the current folder. Other options are libFuzzer's.
 """
@@ -12,6 +13,7 @@ import contextlib
 import copy
 import gzip
 import json
+import os
 import pickle
 import socket
 import sys
@@ -329,10 +331,31 @@ TARGETS: dict[str, Target] = {
 
 
 def main() -> None:
-    """Fuzzes the target that the first argument names."""
-    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
-        raise SystemExit(f"Name a target: {', '.join(TARGETS)}")
-    prepare, seeds = TARGETS[sys.argv[1]]
+    """Fuzzes the target that the first argument names, or all."""
+    known = [*TARGETS, "all"]
+    if len(sys.argv) < 2 or sys.argv[1] not in known:
+        raise SystemExit(f"Name a target: {', '.join(known)}")
+    if sys.argv[1] == "all":
+        raise SystemExit(_fuzz_all())
+    _fuzz(sys.argv[1])
+
+
+def _fuzz_all() -> str | None:
+    """Fuzzes each target in a fork of this process, which has instrumented the modules once."""
+    failed = []
+    for name in TARGETS:
+        print(f"Target: {name}", file=sys.stderr, flush=True)
+        child = os.fork()
+        if child == 0:
+            _fuzz(name)  # This does not return.
+        if os.waitpid(child, 0)[1]:
+            failed.append(name)
+    return f"Failed: {', '.join(failed)}" if failed else None
+
+
+def _fuzz(target: str) -> None:
+    """Fuzzes one target and ends the process."""
+    prepare, seeds = TARGETS[target]
     with tempfile.TemporaryDirectory() as name:
         corpus = Path(name) / "corpus"
         corpus.mkdir()
