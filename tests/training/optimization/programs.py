@@ -1,4 +1,7 @@
-"""Programs that torchrun starts, as ``programs.py NAME FOLDER``; each asserts or writes results."""
+"""Programs that torchrun starts, as ``programs.py NAME FOLDER``; each asserts or writes results.
+
+``norm_of_four`` starts its processes by itself.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +69,12 @@ def train(folder: Path) -> None:
                 torch.save(found, folder / f"{group.count}-{accumulate}.pt")
 
 
+def close(found: torch.Tensor, expected: torch.Tensor, rtol: float, atol: float) -> None:
+    """Like ``torch.testing.assert_close``, whose imports would take each process seconds."""
+    assert found.shape == expected.shape
+    assert torch.allclose(found, expected, rtol, atol), (found - expected).abs().max()
+
+
 def norm(folder: Path) -> None:
     """A synchronised norm gives what a norm over the whole batch gives, gradients included."""
     del folder
@@ -84,14 +93,29 @@ def norm(folder: Path) -> None:
         mine = data[own].clone().requires_grad_()
         found = part(mine)
         (found * slope[own]).sum().backward()
-        close = torch.testing.assert_close
         close(found, outputs[own], rtol=1e-4, atol=1e-4)
         close(mine.grad, inputs.grad[own], rtol=1e-3, atol=1e-4)
         for mean, expected in zip(part[0].buffers(), whole.buffers(), strict=True):
             close(mean, expected, rtol=1e-5, atol=1e-5)
         for value, expected in zip(part.parameters(), whole.parameters(), strict=True):
             close(group.sum(value.grad), expected.grad, rtol=1e-3, atol=1e-3)
-        close(part.eval()(data), whole.eval()(data))
+        close(part.eval()(data), whole.eval()(data), rtol=1e-6, atol=1e-5)
+
+
+def norm_of_four(folder: Path) -> None:
+    """Runs ``norm`` in four forks of this process, in an environment like that of torchrun.
+
+    They share the import of torch, which takes longer than all that they do.
+    """
+    children = []
+    for number in range(4):
+        child = os.fork()
+        if child == 0:
+            os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "4"}
+            norm(folder)
+            return
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
 
 
 class _Dying(Progress):
@@ -116,10 +140,11 @@ def lite(folder: Path, progress: Progress = SILENT) -> None:
     fit([truth], out, values, options, progress)
 
 
-def dying_and_whole(folder: Path) -> None:
-    """Trains twice; in the first training, process 0 is killed once, in the second epoch."""
+def trainings(folder: Path) -> None:
+    """Trains three times; in the first training, process 0 is killed once, in the second epoch."""
     lite(folder, _Dying())
     lite(folder)
+    train(folder)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,23 +16,22 @@ from edgekit.errors import UsageError
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.training.optimization.process_group import ALONE, process_group
 from tests.training.data.clips import pictures
+from tests.training.optimization.programs import train
 
 PROGRAMS = str(Path(__file__).with_name("programs.py"))
 LONGEST = 500
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Clips of two classes in which a smooth picture moves."""
+def write_clips(folder: Path) -> None:
+    """Writes clips of two classes in which a smooth picture moves."""
     videos = {}
     for label, name in enumerate(("a", "b")):
-        pictures(tmp_path / name, 6)
+        pictures(folder / name, 6)
         boxes = [[10 + 4 * n, 8, 50 + 4 * n, 56] for n in range(6)]
         tube = {"label": label, "start": 0, "end": 6, "boxes": boxes}
         videos[name] = {"width": 96, "height": 64, "frames": 6, "label": label, "tubes": [tube]}
     content = {"classes": ["left", "right"], "videos": videos}
-    (tmp_path / "annotations.json").write_text(json.dumps(content))
-    return tmp_path
+    (folder / "annotations.json").write_text(json.dumps(content))
 
 
 def torchrun(count: int, *words: str, restarts: int = 0) -> subprocess.CompletedProcess[str]:
@@ -43,13 +43,28 @@ def torchrun(count: int, *words: str, restarts: int = 0) -> subprocess.Completed
     )
 
 
-def test_two_processes_train_as_one(folder: Path) -> None:
-    for count in (1, 2):
-        done = torchrun(count, PROGRAMS, "train", str(folder))
+@pytest.fixture(scope="module")
+def trained(once: Callable[..., Path]) -> Path:
+    """The folder in which two processes of torchrun, one of which is killed, trained three times.
+
+    All trainings share one start, because each process takes seconds to import torch.
+    """
+
+    def make(folder: Path) -> None:
+        write_clips(folder)
+        done = torchrun(2, PROGRAMS, "trainings", str(folder), restarts=1)
         assert done.returncode == 0, done.stderr
+
+    return once("torchrun", make)
+
+
+def test_two_processes_train_as_one(trained: Path, tmp_path: Path) -> None:
+    write_clips(tmp_path)
+    train(tmp_path)
     for accumulate in (1, 3):
         one, two = (
-            torch.load(folder / f"{count}-{accumulate}.pt", weights_only=True) for count in (1, 2)
+            torch.load(folder / f"{count}-{accumulate}.pt", weights_only=True)
+            for folder, count in ((tmp_path, 1), (trained, 2))
         )
         for expected, found in zip(one["losses"], two["losses"], strict=True):
             assert found == pytest.approx(expected, rel=2e-4)
@@ -57,32 +72,41 @@ def test_two_processes_train_as_one(folder: Path) -> None:
             torch.testing.assert_close(two["weights"][name], value, rtol=1e-3, atol=1e-4)
 
 
-def test_norms_see_the_batch_of_all(folder: Path) -> None:
-    done = torchrun(4, PROGRAMS, "norm", str(folder))
+def test_norms_see_the_batch_of_all(tmp_path: Path) -> None:
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path.cwd()),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }
+    command = [sys.executable, PROGRAMS, "norm_of_four", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, env=environment)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_killed_process_is_started_again_and_goes_on(folder: Path) -> None:
-    done = torchrun(2, PROGRAMS, "dying_and_whole", str(folder), restarts=1)
-    assert done.returncode == 0, done.stderr
+def test_a_killed_process_is_started_again_and_goes_on(trained: Path) -> None:
     for name in ("whole", "dying"):
-        lines = (folder / name / "history.jsonl").read_text().splitlines()
+        lines = (trained / name / "history.jsonl").read_text().splitlines()
         found = [json.loads(line) for line in lines]
         assert [line["epoch"] for line in found] == [1, 2]
         assert all(len(line["held_out_frame_map"]) == 1 for line in found)
     for file in ("weights.safetensors", "last.safetensors"):
         whole, died = (
-            load_checkpoint(folder / name / file).network.state_dict()
+            load_checkpoint(trained / name / file).network.state_dict()
             for name in ("whole", "dying")
         )
         for name, value in whole.items():
             torch.testing.assert_close(died[name], value, rtol=1e-4, atol=1e-5)
 
 
-def test_the_command_prints_once(folder: Path) -> None:
-    words = ["-m", "edgekit", "train", "--root", str(folder), "--epochs", "1", "--images", "2"]
+def test_the_command_prints_once(tmp_path: Path) -> None:
+    write_clips(tmp_path)
+    words = ["-m", "edgekit", "train", "--root", str(tmp_path), "--epochs", "1", "--images", "2"]
     words += ["--batch", "2", "--input-size", "64", "--from", "scratch", "--workers", "1"]
-    done = torchrun(2, *words, "-o", str(folder / "run"), "--json")
+    done = torchrun(2, *words, "-o", str(tmp_path / "run"), "--json")
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
     assert shown["estimate"]["frames"] == 12
