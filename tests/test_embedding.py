@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.synthetic.dataset import write_dataset
 from edgekit.system import own_process
 from edgekit.system.telemetry import OWN_PROCESS
 
 PROGRAM = Path(__file__).with_name("host_program.py")
 
 
-def test_a_program_with_threads_stays_as_it_is(footage, tmp_path):
+def test_a_program_with_threads_stays_as_it_is(tmp_path):
     pytest.importorskip("av")
+    footage = tmp_path / "footage"
+    write_dataset(footage, [161], frames=20)
     own = {*OWN_PROCESS, *own_process._SETTINGS}
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(footage), str(tmp_path)],

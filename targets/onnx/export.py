@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -47,7 +48,7 @@ class OnnxExporter(Exporter):
         import torch
 
         del precision  # the types of the network's own weights determine it
-        onnx, onnxscript = _packages()
+        onnx, onnxscript = _package("onnx"), _package("onnxscript")
         tensors = tuple(torch.from_numpy(array) for array in example)
         with torch.no_grad():
             outputs = list(network(*tensors))
@@ -75,7 +76,7 @@ class OnnxExporter(Exporter):
             MissingDependencyError: onnx is not installed.
             BundleError: The file is not an ONNX model.
         """
-        onnx, _ = _packages()
+        onnx = _package("onnx")
         try:
             loaded = onnx.load(str(model), load_external_data=False)
         except Exception as error:  # the parser's exceptions have no common base class
@@ -84,15 +85,9 @@ class OnnxExporter(Exporter):
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _packages() -> tuple[Any, Any]:
-    try:
-        import onnx
-        import onnxscript
-    except ImportError as error:
-        raise MissingDependencyError.for_extra(
-            error.name or "onnx", "host", "Working on ONNX files"
-        ) from error
-    return onnx, onnxscript
+def _package(name: str) -> Any:
+    MissingDependencyError.unless(name, "host", "Working on ONNX files")
+    return importlib.import_module(name)
 
 
 def _traced(
