@@ -81,7 +81,7 @@ def estimate(
     per_batch = batch * channels * settings.size[0] * settings.size[1] * 4
     steps = settings.steps * settings.epochs
     return Estimate(
-        len(clips.labels),
+        len(clips.datasets),
         int(clips.start[-1]),
         len(clips.boxes),
         steps * settings.batch * settings.accumulate,

@@ -24,7 +24,8 @@ class ClipIndex:
 
     Attributes:
         datasets: Index of the dataset that each clip is from, (n,).
-        labels: Class index of each clip as a whole, (n,); -1 if nothing in it is annotated.
+        labels: Each class of each clip, as index of the clip and index of the class, (m, 2); the
+            class is -1 for a clip without any.
         start: Number of the first frame of each clip among all frames, and f, (n + 1,).
         box_start: Number of the first box of each frame among all boxes, and b, (f + 1,).
         boxes: Boxes in pixels of their video, (b, 4) float64.
@@ -55,7 +56,11 @@ def index_clips(videos: Sequence[tuple[int, VideoTruth]], share: float = 1.0) ->
     counts = [max(1, round(share * video.frames)) for _, video in videos]
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     frames, boxes, labels = [], [], []
-    for (_, video), first, count in zip(videos, start, counts, strict=False):
+    pairs: list[tuple[int, int]] = []
+    for clip, ((_, video), first, count) in enumerate(zip(videos, start, counts, strict=False)):
+        own = [] if video.label is None else [video.label]
+        found = {*own, *(tube.label for tube in video.tubes if tube.start < count)}
+        pairs += [(clip, label) for label in sorted(found) or [-1]]
         for tube in video.tubes:
             kept = np.asarray(tube.boxes, np.float64)[: max(0, count - tube.start)]
             frames.append(first + tube.start + np.arange(len(kept), dtype=np.int64))
@@ -66,17 +71,9 @@ def index_clips(videos: Sequence[tuple[int, VideoTruth]], share: float = 1.0) ->
     per_frame = np.bincount(numbers, minlength=int(start[-1]))
     return ClipIndex(
         np.array([dataset for dataset, _ in videos], np.int32),
-        np.array([_label_of(video) for _, video in videos], np.int32),
+        np.array(pairs, np.int32).reshape(-1, 2),
         start,
         np.concatenate([[0], np.cumsum(per_frame)]).astype(np.int64),
         np.concatenate([np.zeros((0, 4)), *boxes])[order],
         np.concatenate([np.zeros(0, np.int32), *labels])[order],
     )
-
-
-def _label_of(video: VideoTruth) -> int:
-    """Returns the class under which a video is sampled; -1 if nothing in it is annotated."""
-    if video.label is not None:
-        return video.label
-    labels = [tube.label for tube in video.tubes]
-    return max(set(labels), key=labels.count) if labels else -1

@@ -34,6 +34,9 @@ class BatchKey(NamedTuple):
 class Draws:
     """Batches of a run in order, as keys; an iterable for ``DataLoader``.
 
+    A sample is a frame of a clip that has the drawn class, whether or not the frame shows it. So
+    the moments before and after an action are drawn too.
+
     Args:
         clips: Index of all clips.
         settings: Settings of the run.
@@ -53,10 +56,11 @@ class Draws:
         self._begin = begin
         self._part = part
         frames = np.diff(clips.start)
-        pairs = sorted({*zip(clips.datasets.tolist(), clips.labels.tolist(), strict=True)})
+        clip, label_of = clips.labels.T
+        dataset_of = clips.datasets[clip]
+        pairs = sorted({*zip(dataset_of.tolist(), label_of.tolist(), strict=True)})
         self._clips = [
-            np.flatnonzero((clips.datasets == dataset) & (clips.labels == label))
-            for dataset, label in pairs
+            clip[(dataset_of == dataset) & (label_of == label)] for dataset, label in pairs
         ]
         self._ends = [np.cumsum(frames[of_class]) for of_class in self._clips]
         classes = Counter(dataset for dataset, _ in pairs)

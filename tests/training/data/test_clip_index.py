@@ -41,13 +41,15 @@ def test_each_frame_has_the_boxes_of_its_tubes(
             np.testing.assert_array_equal(boxes, np.reshape(expected, (-1, 4)))
 
 
-def test_a_video_has_the_class_of_most_of_its_tubes() -> None:
-    tubes = [TruthTube(label, 0, np.zeros((1, 4))) for label in (2, 1, 2)]
-    found = index_clips(
-        [
-            (0, VideoTruth("a", 3, 9, 9, tubes)),
-            (0, VideoTruth("b", 3, 9, 9, tubes, 1)),
-            (0, VideoTruth("c", 3, 9, 9)),
-        ]
-    )
-    assert found.labels.tolist() == [2, 1, -1]
+def test_a_clip_is_drawn_for_each_of_its_classes() -> None:
+    tubes = [TruthTube(label, start, np.zeros((1, 4))) for label, start in ((2, 0), (1, 2), (2, 1))]
+    given_videos = [
+        (0, VideoTruth("a", 4, 9, 9, tubes)),
+        (0, VideoTruth("b", 4, 9, 9, tubes, 5)),
+        (0, VideoTruth("c", 4, 9, 9)),
+    ]
+    pairs = [[0, 1], [0, 2], [1, 1], [1, 2], [1, 5], [2, -1]]
+    assert index_clips(given_videos).labels.tolist() == pairs
+    # The first half of the frames does not have the tube of class 1.
+    rest = [pair for pair in pairs if pair[1] != 1]
+    assert index_clips(given_videos, 0.5).labels.tolist() == rest

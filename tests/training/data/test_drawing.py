@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.datasets.annotations import VideoTruth
+from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.training.data.clip_index import index_clips
 from edgekit.training.data.drawing import Draws
 from tests.training.data.clips import of
@@ -50,6 +50,16 @@ def test_datasets_and_classes_are_drawn_alike() -> None:
     np.testing.assert_allclose(shares, [3 / 32, 1 / 4, 1 / 2, 5 / 32], atol=0.03)
     for clip, frames in enumerate((3, 50, 7, 5)):
         assert set(places[places[:, 0] == clip, 1]) == set(range(frames))
+
+
+def test_a_clip_of_two_classes_is_drawn_for_both() -> None:
+    tubes = [TruthTube(label, 0, np.zeros((1, 4))) for label in (0, 1)]
+    clips = index_clips(
+        [(0, VideoTruth("a", 9, 9, 9, tubes)), (0, VideoTruth("b", 9, 9, 9, tubes[:1]))]
+    )
+    places = np.concatenate([key.places for key in Draws(clips, of(images=4000, epochs=1))])
+    # All samples of class 1, and half of those of class 0.
+    np.testing.assert_allclose(np.mean(places[:, 0] == 0), 3 / 4, atol=0.03)
 
 
 def test_the_first_half_has_smaller_inputs() -> None:
