@@ -77,7 +77,7 @@ def read(path: Path, context: click.Context) -> dict[str, object]:
     _refuse_long_keys(path, text)
     try:
         content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for numbers of 4300 digits
         raise UsageError(
             f"{path} is no TOML: {error}.",
             hint='A line looks like this: source = "rtsp://camera/stream"',
@@ -156,6 +156,10 @@ def _checked(
     place: str, key: str, value: object, option: click.Option, context: click.Context
 ) -> str | bool | list[str]:
     """Checks a value, and returns it in the form that the command line would give."""
+    try:
+        repr(value)
+    except ValueError as error:  # a hexadecimal number of over 4300 decimal digits
+        raise UsageError(f"{place}: {key} has a number with too many digits.") from error
     if option.is_flag:
         if not isinstance(value, bool):
             raise UsageError(f"{place}: {key} is true or false, not {value!r}.")

@@ -90,6 +90,8 @@ def test_all_that_run_takes_can_stand_in_a_file(written):
         ("max-frames = 2\nmax_frames = 3\n", 2, "twice"),
         ("json = true\n", 1, "no option"),
         ('config = "other.toml"\n', 1, "no option"),
+        (f"fps = 0x{'f' * 9000}\n", 1, "too many digits"),
+        (f"source = [[0x{'f' * 9000}]]\n", 1, "too many digits"),
         ('events = "\\u0000"\n', 1, "events has a NUL character"),
         ('\nsource = ["a", "b\\u0000"]\n', 2, "source has a NUL character"),
     ],
@@ -102,7 +104,9 @@ def test_what_is_wrong_is_said_with_its_line(written, text, line, said, capsys):
     assert said in words
 
 
-@pytest.mark.parametrize("content", [b"score = \n", b"score 0.3", b"\xff\xfe", None])
+@pytest.mark.parametrize(
+    "content", [b"score = \n", b"score 0.3", b"\xff\xfe", b"fps = 1" + b"0" * 5000, None]
+)
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path, content, capsys):
     path = tmp_path / "edgekit.toml"
     if content is not None:
