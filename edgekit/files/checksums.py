@@ -4,8 +4,9 @@ A power cut, a full disk or a failing disk can leave a cached file with other co
 written. Reading through this module returns what was written, or nothing. The proof also names what
 the content was made from, so that one entry is never mistaken for another.
 
-A file in a folder that others may have filled is signed with a secret key (BLAKE2b). Reading it
-then returns only what a holder of the key has written.
+What another user wrote, or what everybody may write, is not proven. A file in a folder that came
+from others, such as a bundle, is signed with a secret key (BLAKE2b) besides: this user may have
+copied it. Reading it then returns only what a holder of the key has written.
 """
 
 from __future__ import annotations
@@ -16,27 +17,28 @@ import os
 import stat
 from pathlib import Path
 
-from edgekit.files.reading import open_regular, read_regular
+from edgekit.files.reading import is_own, open_regular, read_regular
 from edgekit.files.writing import temporary_file
 
 __all__ = ["ENDING", "is_proven", "keep_file", "prove_folder", "proven_file", "sha256_of"]
 
-_MOST_PROOF, _MOST_CONTENT = 1 << 26, 1 << 33
+_MOST_PROOF, _MOST_CONTENT = 1 << 26, 1 << 29
 ENDING = ".checksum"
 """Suffix of a proof's file name; in a folder, the whole name of the proof."""
 
 
-def sha256_of(path: Path, most: int | None = None) -> str:
+def sha256_of(path: Path, most: int | None = None, *, own: bool = False) -> str:
     """Returns the SHA-256 of a regular file, in hexadecimal.
 
     Args:
         path: Path of the file. A pipe or a device is refused without waiting for it.
         most: Largest size in bytes; None for no limit.
+        own: Whether a file that other users wrote or may write is refused.
 
     Raises:
         OSError: The file cannot be read, is not regular, or is too large.
     """
-    with open_regular(path, most) as (file, _):
+    with open_regular(path, most, own=own) as (file, _):
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
@@ -60,7 +62,12 @@ def keep_file(path: Path, content: bytes, identity: str, secret: bytes = b"") ->
 
 
 def proven_file(
-    path: Path, identity: str, secret: bytes = b"", *, most: int = _MOST_CONTENT
+    path: Path,
+    identity: str,
+    secret: bytes = b"",
+    *,
+    most: int = _MOST_CONTENT,
+    own: bool = True,
 ) -> bytes | None:
     """Returns the content of a cached file exactly as written; None if the proof does not fit.
 
@@ -68,11 +75,12 @@ def proven_file(
         path: Path of the file.
         identity: Text that identifies what the content was made from.
         secret: Key that the file was signed with; empty for a checksum without a key.
-        most: Largest size of the file in bytes.
+        most: Largest size of the file in bytes; by default 512 MiB.
+        own: Whether only files of this user and of root are read, as in ``reading.is_own``.
     """
     try:
-        proof = read_regular(path.with_name(path.name + ENDING), _MOST_PROOF)
-        content = read_regular(path, most)
+        proof = read_regular(path.with_name(path.name + ENDING), _MOST_PROOF, own=own)
+        content = read_regular(path, most, own=own)
     except OSError:
         return None
     return content if proof == _file_proof(content, identity, secret) else None
@@ -97,7 +105,8 @@ def is_proven(folder: Path, identity: str) -> bool:
         identity: Text that identifies what the content was made from.
     """
     try:
-        return read_regular(folder / ENDING, _MOST_PROOF) == _proof(identity, _digests(folder))
+        proof = read_regular(folder / ENDING, _MOST_PROOF, own=True)
+        return proof == _proof(identity, _digests(folder))
     except OSError:
         return False
 
@@ -115,13 +124,12 @@ def _proof(identity: str, digests: dict[str, str]) -> bytes:
 
 def _digests(folder: Path) -> dict[str, str]:
     found = {}
-    for path in folder.rglob("*"):
-        if path.is_dir() and not path.is_symlink():
-            continue
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise OSError(f"{path} is not a file")
-        if path != folder / ENDING:
-            found[path.relative_to(folder).as_posix()] = sha256_of(path)
+    for path in (folder, *folder.rglob("*")):
+        status = path.lstat()
+        if not is_own(status) or not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise OSError(f"{path} is not a file or folder of this user")
+        if stat.S_ISREG(status.st_mode) and path != folder / ENDING:
+            found[path.relative_to(folder).as_posix()] = sha256_of(path, own=True)
     return found
 
 

@@ -18,24 +18,33 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-__all__ = ["is_there", "open_regular", "path_below", "read_gzip", "read_regular", "real_path"]
+__all__ = [
+    "is_own",
+    "is_there",
+    "open_regular",
+    "path_below",
+    "read_gzip",
+    "read_regular",
+    "real_path",
+]
 
 _SHOWN = 80
 _PIECE = 1 << 20
 _ANY_RATIO, _MOST_RATIO = 1 << 26, 100
 
 
-def read_regular(path: Path, most: int) -> bytes:
+def read_regular(path: Path, most: int, *, own: bool = False) -> bytes:
     """Returns the content of a regular file; a file that is too large is not read.
 
     Args:
         path: Path of the file. A pipe or a device is refused without waiting for it.
         most: Largest size in bytes.
+        own: Whether a file that other users wrote or may write is refused, as in ``is_own``.
 
     Raises:
         OSError: The file cannot be read, is not regular, or is too large; ``strerror`` says which.
     """
-    with open_regular(path, most) as (file, expected):
+    with open_regular(path, most, own=own) as (file, expected):
         # A read allocates the requested size, so request the file's size and not the limit.
         content = file.read(expected + 1)
         if len(content) > expected:  # the file is growing
@@ -73,7 +82,9 @@ def read_gzip(path: Path, most: int) -> bytes:
 
 
 @contextlib.contextmanager
-def open_regular(path: Path, most: int | None = None) -> Iterator[tuple[BinaryIO, int]]:
+def open_regular(
+    path: Path, most: int | None = None, *, own: bool = False
+) -> Iterator[tuple[BinaryIO, int]]:
     """Opens a regular file; yields it with its size.
 
     What is opened is checked, so that nothing else can take its place after the check.
@@ -81,6 +92,7 @@ def open_regular(path: Path, most: int | None = None) -> Iterator[tuple[BinaryIO
     Args:
         path: Path of the file. A pipe or a device is refused without waiting for it.
         most: Largest size in bytes; None for no limit.
+        own: Whether a file that other users wrote or may write is refused, as in ``is_own``.
 
     Raises:
         OSError: The file cannot be opened, is not regular, or is too large.
@@ -92,9 +104,16 @@ def open_regular(path: Path, most: int | None = None) -> Iterator[tuple[BinaryIO
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if own and not is_own(status):
+            raise PermissionError(errno.EPERM, "another user wrote it or may write it", str(path))
         if most is not None and status.st_size > most:
             raise _too_large(status.st_size, most, path)
         yield file, status.st_size
+
+
+def is_own(status: os.stat_result) -> bool:
+    """Returns whether a file or folder is of this user or of root, and not everybody's to write."""
+    return status.st_uid in (0, os.geteuid()) and not status.st_mode & stat.S_IWOTH
 
 
 def _too_large(size: int, most: int, path: Path) -> OSError:

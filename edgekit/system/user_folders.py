@@ -10,10 +10,10 @@ from pathlib import Path
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import output_error, writing
 from edgekit.files.permissions import make_private
-from edgekit.files.reading import read_regular
+from edgekit.files.reading import read_regular, real_path
 from edgekit.files.writing import temporary_file
 
-__all__ = ["user_folder", "user_secret"]
+__all__ = ["secret_in", "user_folder", "user_secret"]
 
 _STATE = ("XDG_STATE_HOME", ".local/state")
 _SECRET_BYTES = 32
@@ -48,6 +48,23 @@ def user_folder(variable: str, default: str, option: str, *, make: bool = True) 
     except OSError as error:
         raise OutputError(output_error(error, folder).message, hint=hint) from error
     return folder
+
+
+def secret_in(folder: Path, bundle: Path, option: str) -> bytes:
+    """Returns the key that signs files in a folder: the user's in a bundle, and none elsewhere.
+
+    Whoever made the bundle may have filled any folder in it, and this user copied it.
+
+    Args:
+        folder: Folder of the files; it may be missing.
+        bundle: Folder of the bundle.
+        option: Option that names another folder, for errors.
+
+    Raises:
+        OutputError: There is no key yet, and it cannot be stored.
+    """
+    inside = real_path(folder).is_relative_to(real_path(bundle))
+    return user_secret(option) if inside else b""
 
 
 def user_secret(option: str) -> bytes:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import shlex
 import time
 from collections.abc import Iterator
@@ -27,7 +26,8 @@ from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, EdgeKitError, OutputError, UsageError
 from edgekit.files.checksums import keep_file, proven_file
 from edgekit.files.output_paths import refuse_unwritable, writing
-from edgekit.system.user_folders import user_secret
+from edgekit.files.reading import real_path
+from edgekit.system.user_folders import secret_in
 from edgekit.targets.jetson.builder import Report, serialized_engine
 from edgekit.targets.jetson.cuda import Cuda, Gpu
 from edgekit.targets.jetson.library import TensorRtLog, created, make_log, said, tensorrt
@@ -41,8 +41,6 @@ _log = logging.getLogger(__name__)
 
 _OPTIONS = "strongly typed, no TF32"
 _MIB = 1 << 20
-_MOST_BYTES = 512 * _MIB
-"""Largest engine that is read; other files may lie in the folder of a bundle too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ def load_engine(bundle: Bundle, log: TensorRtLog, cache: Path | None = None) -> 
     _, secret = _place(bundle, cache)
     for force in (False, True):
         found = build_engine(bundle, cache=cache, force=force, log=log)
-        content = proven_file(found.path, found.key, secret, most=_MOST_BYTES)
+        content = proven_file(found.path, found.key, secret)
         engine = runtime.deserialize_cuda_engine(content) if content is not None else None
         if engine is not None or found.built:
             break
@@ -171,23 +169,21 @@ def _refuse_other_targets(bundle: Bundle) -> None:
 def _place(bundle: Bundle, cache: Path | None) -> tuple[Path, bytes]:
     """Returns the folder of a bundle's engines, and the key that signs them.
 
-    Whoever made the bundle may have filled any folder in it. The user chose any other folder, where
-    a checksum without a key is enough.
+    The user chose a folder outside the bundle, where files of this user need no key.
     """
     folder = cache or bundle.path / "engines"
-    real = Path(os.path.realpath(folder))  # resolve() raises RuntimeError for a circular link
-    if real.is_relative_to(os.path.realpath(bundle.path)):
-        return folder, user_secret(parameter("cache", "DIR"))
-    if cache is None:
+    secret = secret_in(folder, bundle.path, parameter("cache", "DIR"))
+    if cache is None and not secret:
+        place = parameter("cache", real_path(folder))
         raise BundleError(
             f"{folder} is a link that leads out of the bundle.",
-            hint=f"Remove it, or name the folder for engines: {parameter('cache', real)}",
+            hint=f"Remove it, or name the folder for engines: {place}",
         )
-    return folder, b""
+    return folder, secret
 
 
 def _is_built(path: Path, key: str, secret: bytes) -> bool:
-    if proven_file(path, key, secret, most=_MOST_BYTES) is not None:
+    if proven_file(path, key, secret) is not None:
         return True
     if path.exists():
         _log.warning(

@@ -20,6 +20,7 @@ from edgekit.files.checksums import keep_file, proven_file
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.system.runtime_pool import RuntimePool
+from edgekit.system.user_folders import secret_in
 from edgekit.targets import base
 from edgekit.targets.openvino.importing import import_openvino, openvino_core, openvino_reason
 
@@ -70,7 +71,8 @@ class OpenVinoSession(base.Session):
 
     It runs on the CPU unless a device is named. By default, a bundle of any precision
     except ``fp16`` is computed in float32; OpenVINO itself might choose bfloat16. Compiled models
-    are cached separately for each bundle and setting, and used only if their checksum is correct.
+    are cached separately for each bundle and setting, and used only if their checksum is correct
+    and this user or root wrote them.
     An unwritable cache is ignored.
     """
 
@@ -137,17 +139,22 @@ class OpenVinoSession(base.Session):
         hardware = str(self._core.get_property(device, _NAME))
         identity = repr((self.bundle.sha256, version("openvino"), device, hardware, settings))
         place = cache / f"{hashlib.sha256(identity.encode()).hexdigest()}.blob"
-        content = proven_file(place, identity)
+        secret = secret_in(cache, self.bundle.path, parameter("cache", "DIR"))
+        content = proven_file(place, identity, secret)
         if content is not None:
             try:
                 return self._core.import_model(io.BytesIO(content), device, config)
             except RuntimeError as error:  # written on a machine that differs in some other way
                 _log.info("OpenVINO refuses %s: %s", place, openvino_reason(error))
         elif place.exists():
-            _log.warning("The compiled model %s is damaged. EdgeKit compiles it again.", place)
+            _log.warning(
+                "The compiled model %s is damaged, or another user wrote it. EdgeKit compiles it "
+                "again.",
+                place,
+            )
         model = self._core.compile_model(self._read(), device, config)
         try:
-            keep_file(place, model.export_model().getvalue(), identity)
+            keep_file(place, model.export_model().getvalue(), identity, secret)
         except (OSError, RuntimeError) as error:
             # RuntimeError: the device cannot store compiled models.
             _log.warning(

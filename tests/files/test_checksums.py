@@ -171,6 +171,45 @@ def test_a_pipe_in_place_of_a_cached_file_is_not_waited_for(tmp_path):
     assert not is_proven(tmp_path, "identity")
 
 
+def of_others(path, how):
+    """Gives a file or folder to another user, or lets everybody write to it."""
+    if how == "everybody may write":
+        path.chmod(path.stat().st_mode | stat.S_IWOTH)
+    elif os.geteuid():
+        pytest.skip("only root can give a file to another user")
+    else:
+        os.chown(path, 65534, 65534)
+
+
+OTHERS = ["everybody may write", "another user"]
+
+
+@pytest.mark.parametrize("how", OTHERS)
+@pytest.mark.parametrize("ending", ["", ENDING])
+def test_a_file_of_others_is_not_believed(tmp_path, how, ending):
+    keep_file(tmp_path / "a", b"compiled", "k")
+    of_others(tmp_path / f"a{ending}", how)
+    assert proven_file(tmp_path / "a", "k") is None
+    assert proven_file(tmp_path / "a", "k", own=False) == b"compiled"
+    keep_file(tmp_path / "a", b"compiled", "k")
+    assert proven_file(tmp_path / "a", "k") == b"compiled"
+
+
+@pytest.mark.parametrize("how", OTHERS)
+@pytest.mark.parametrize("name", [".", "a", "below", "below/b", ENDING])
+def test_a_folder_with_something_of_others_is_not_believed(folder, name, how):
+    of_others(folder / name, how)
+    assert not is_proven(folder, "k")
+
+
+@pytest.mark.parametrize("ending", ["", ENDING])
+def test_a_file_that_claims_all_memory_is_not_read(tmp_path, ending):
+    keep_file(tmp_path / "a", b"compiled", "k")
+    with (tmp_path / f"a{ending}").open("r+b") as file:
+        file.truncate(1 << 40)
+    assert proven_file(tmp_path / "a", "k") is None
+
+
 def test_the_checksum_of_what_is_no_file_or_too_large_is_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"abcd")
     os.mkfifo(tmp_path / "pipe")

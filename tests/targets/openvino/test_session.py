@@ -177,6 +177,17 @@ def test_a_damaged_cache_is_made_anew(
     assert blob.stat().st_size == pytest.approx(size, rel=0.01)
 
 
+def test_a_compiled_model_that_came_with_a_bundle_is_not_used(
+    written: Bundle, tensor: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = SessionOptions(cache=written.path / "cache", threads=1)
+    for user in ("author", "author", "reader"):
+        monkeypatch.setenv("XDG_STATE_HOME", str(written.path.parent / user))
+        with OpenVinoSession(written, options) as session:
+            session.infer({"input": tensor})
+        assert ("another user wrote it" in caplog.text) == (user == "reader")
+
+
 def proof_of(blob: Path) -> Path:
     return blob.with_name(blob.name + ENDING)
 
