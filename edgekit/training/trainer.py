@@ -153,8 +153,7 @@ class Trainer:
         Raises:
             CheckpointError: The file was not written by ``save``, or the run had other settings.
         """
-        cpu = torch.device("cpu")
-        read = load_state(path, asdict(self._settings), cpu) if self._group.first else None
+        read = load_state(path, asdict(self._settings)) if self._group.first else None
         state = self._group.from_first(read)
         assert state is not None
         try:
@@ -181,6 +180,7 @@ class Trainer:
         self._network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
+        self._check_optimizer()
         self._taken = state["schedule"]
         self._scaler.load_state_dict(state["scaler"])
         if state["best"]:
@@ -188,6 +188,17 @@ class Trainer:
             self.best = Best(int(epoch), tuple(float(score) for score in scores))
         self._epoch, self._step = state["epoch"], state["step"]
         self._sums = {str(name): float(value) for name, value in state["sums"].items()}
+
+    def _check_optimizer(self) -> None:
+        """Raises one of Python's errors if the state of the optimizer does not fit its weights."""
+        known = {k: v for k, v in self._optimizer.defaults.items() if isinstance(v, float | tuple)}
+        for group in self._optimizer.param_groups:
+            if any(type(group[key]) is not type(value) for key, value in known.items()):
+                raise ValueError("the optimizer has settings of other types")
+        for weights, values in self._optimizer.state.items():
+            shapes = [values[name].shape for name in ("exp_avg", "exp_avg_sq")]
+            if values["step"].numel() != 1 or any(shape != weights.shape for shape in shapes):
+                raise ValueError("the optimizer has moments of other shapes than the weights")
 
     def _train(self, step: list[Batch]) -> dict[str, float]:
         """Takes one step of the optimizer; returns the losses of all its samples."""

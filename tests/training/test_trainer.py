@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +80,43 @@ def test_a_state_with_other_values_is_refused(
     torch.save({**state, **change}, tmp_path / "state.pt")
     with pytest.raises(CheckpointError, match=r"state\.pt is not the state of"):
         trainer.resume(tmp_path / "state.pt")
+
+
+@pytest.mark.parametrize("name", ["exp_avg", "exp_avg_sq", "step", "betas", "eps"])
+def test_an_optimizer_that_does_not_fit_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    trainer = trainer_of(folder)
+    trainer.save(tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    weights = next(trainer._network.parameters())
+    moments = {key: torch.zeros_like(weights) for key in ("exp_avg", "exp_avg_sq")}
+    state["optimizer"]["state"][0] = {"step": torch.tensor(1.0), **moments}
+    torch.save(state, tmp_path / "state.pt")
+    trainer.resume(tmp_path / "state.pt")
+    if name in ("betas", "eps"):
+        state["optimizer"]["param_groups"][0][name] = "x"
+    else:
+        state["optimizer"]["state"][0][name] = torch.zeros(7)
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match="the optimizer has"):
+        trainer.resume(tmp_path / "state.pt")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "bomb", "text"])
+def test_what_is_no_file_of_a_state_is_refused(folder: Path, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "state.pt"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "text":
+        path.write_text("state")
+    else:
+        torch.save({"network": torch.zeros(1 << 20)}, tmp_path / "plain")
+        with zipfile.ZipFile(tmp_path / "plain") as plain, zipfile.ZipFile(path, "w", 8) as packed:
+            for entry in plain.namelist():
+                packed.writestr(entry, plain.read(entry))
+    with pytest.raises(CheckpointError, match=r"state\.pt is not the state of"):
+        trainer_of(folder).resume(path)
 
 
 def test_the_loss_falls(folder: Path) -> None:

@@ -112,7 +112,7 @@ READERS: dict[str, tuple[Callable[[Path], object], object]] = {
     "detections": (_read_detections, CLASSES),
     "queue": (_read_queue, [(1, "door/tube/start", b"{}")]),
     "release": (lambda path: Releases(path).facts(1)["extras"], ["serve"]),
-    "state": (lambda path: load_state(path, SETTINGS, torch.device("cpu"))["best"], (1, (0.5,))),
+    "state": (lambda path: load_state(path, SETTINGS)["best"], (1, (0.5,))),
     "training": (_read_training, 1),
 }
 

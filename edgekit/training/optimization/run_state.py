@@ -13,6 +13,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import CheckpointError
 from edgekit.files.schemas import check_schema
 from edgekit.files.writing import atomic_file
+from edgekit.models.weight_files import read_weights
 from edgekit.training.run_folder import SCHEMA
 
 __all__ = ["RunState", "load_state", "save_state"]
@@ -58,30 +59,29 @@ def save_state(path: Path, state: RunState) -> None:
         torch.save({"schema": SCHEMA, **state}, temporary)
 
 
-def load_state(path: Path, settings: Mapping[str, object], device: torch.device) -> RunState:
+def load_state(path: Path, settings: Mapping[str, object]) -> RunState:
     """Returns the state of a run.
 
     Args:
         path: File that ``save_state`` wrote.
         settings: Settings that the run must have, which JSON can hold.
-        device: Device for the tensors.
 
     Raises:
         CheckpointError: The file is no such state, or the run had other settings.
     """
     hint = f"To replace the run, use {parameter('force', True)} instead of {parameter('resume')}."
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        schema = state.get("schema", 0)
-    except Exception as error:
+        state = read_weights(path).entries
+    except CheckpointError as error:
         raise CheckpointError(
-            f"{path} is not the state of a training run: {error}.", hint=hint
+            f"{path} is not the state of a training run. {error.message}", hint=hint
         ) from error
+    schema = state.get("schema", 0)
     check_schema(
         schema, SCHEMA, what="training", path=path, error=CheckpointError, hint=hint, oldest=0
     )
     try:
-        found, _ = dict(json.loads(state["settings"])), (state["step"], state["best"])
+        found, _ = dict(json.loads(str(state["settings"]))), (state["step"], state["best"])
     except Exception as error:
         raise CheckpointError(
             f"{path} is not the state of a training run: {error}.", hint=hint
