@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgekit._checks import as_path, as_sequence
 from edgekit._parameters import parameter
-from edgekit._progress import SILENT, Progress
+from edgekit._progress import SILENT, Progress, as_progress
 from edgekit.assets import default_weights
 from edgekit.benchmarks.measurement import Measuring, measure
 from edgekit.benchmarks.options import BenchOptions
@@ -144,7 +144,7 @@ def bench(
         html=as_path("html", html),
         history=as_path("history", history),
     )
-    report, _ = run_bench(options, progress)
+    report, _ = run_bench(options, as_progress(progress))
     return report
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
+    "as_flag",
     "as_instance",
     "as_number",
     "as_path",
@@ -28,18 +29,23 @@ __all__ = [
     "as_sequence",
     "as_size",
     "as_whole",
+    "check_callable",
     "check_choice",
     "check_range",
     "described",
     "is_whole",
     "required_path",
     "unexpected",
+    "unless_none",
 ]
 
 T = TypeVar("T")
 
 _LONGEST = 80
 """Characters of a value that a message shows."""
+
+_MOST_WHOLE = 1 << 53
+"""Largest whole number of an argument; numpy and floats have all up to it."""
 
 
 def required_path(name: str, value: object) -> Path:
@@ -94,8 +100,8 @@ def is_whole(value: object) -> bool:
     return not (isinstance(value, bool) or getattr(value, "dtype", None) == "bool")
 
 
-def as_whole(name: str, value: object, *, least: int) -> int:
-    """Returns an argument that is a whole number from ``least`` up.
+def as_whole(name: str, value: object, *, least: int, most: int = _MOST_WHOLE) -> int:
+    """Returns an argument that is a whole number from ``least`` to ``most``.
 
     Raises:
         UsageError: It is not.
@@ -103,7 +109,7 @@ def as_whole(name: str, value: object, *, least: int) -> int:
     if not is_whole(value):
         raise unexpected(name, "a whole number", value)
     found = operator.index(value)  # type: ignore[arg-type]
-    check_range(name, found, least)
+    check_range(name, found, least, most if found > most else math.inf)
     return found
 
 
@@ -117,8 +123,12 @@ def as_number(name: str, value: object, *, least: float = -math.inf) -> float:
 
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise unexpected(name, "a number", value)
-    check_range(name, float(value), least)
-    return float(value)
+    try:
+        found = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        raise unexpected(name, "a finite number", value) from None
+    check_range(name, found, least)
+    return found
 
 
 def as_size(name: str, value: object) -> tuple[int, int]:
@@ -166,6 +176,40 @@ def as_instance(name: str, value: object, kind: type[T], words: str, *, secret: 
     raise unexpected(name, words, value, secret=secret)
 
 
+def as_flag(name: str, value: object) -> bool:
+    """Returns an argument that is True or False.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    return as_instance(name, value, bool, "True or False")
+
+
+def unless_none(check: Callable[..., T], name: str, value: object, **limits: float) -> T | None:
+    """Returns an argument as ``check`` does, a function such as ``as_whole``; None stays None.
+
+    Raises:
+        UsageError: It is not None, and not what ``check`` expects.
+    """
+    return None if value is None else check(name, value, **limits)
+
+
+def check_callable(name: str, value: object, words: str, *, hint: str = "") -> None:
+    """Checks that an argument can be called.
+
+    Args:
+        name: Name of the argument.
+        value: Value of the argument, of which the error shows only the type.
+        words: Description of the function that is expected.
+        hint: Sentence that helps whoever gave something else.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if not callable(value):
+        raise unexpected(name, words, value, hint=hint, secret=True)
+
+
 def check_range(
     name: str,
     value: float | None,
@@ -190,7 +234,7 @@ def check_range(
     """
     if value is None:
         return
-    if not (low <= value <= high and math.isfinite(value)) or (above and value == low):
+    if not (low <= value <= high and abs(value) < math.inf) or (above and value == low):
         limits = f"{'more than' if above else 'at least'} {low:g}" if low > -math.inf else "finite"
         limits += f" and at most {high:g}" if high < math.inf else ""
         raise UsageError(f"Expected {parameter(name)} to be {limits}; found {value}.", hint=hint)
@@ -211,9 +255,11 @@ def check_choice(
     Raises:
         UsageError: The name is not among them.
     """
-    if value is not None and value not in choices:
-        known = f"one of {', '.join(choices)}{where and f' {where}'}"
-        raise UsageError(f"Expected {parameter(name)} to be {known}; found {value!r}.", hint=hint)
+    if value is None or (isinstance(value, str) and value in choices):
+        return
+    known = f"one of {', '.join(choices)}{where and f' {where}'}"
+    found = repr(value) if isinstance(value, str) else described(value)
+    raise UsageError(f"Expected {parameter(name)} to be {known}; found {found}.", hint=hint)
 
 
 def unexpected(

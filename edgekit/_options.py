@@ -45,7 +45,7 @@ def _fits(value: object, hint: Any) -> bool:
     if origin in (Union, types.UnionType):
         return any(_fits(value, part) for part in parts)
     if origin is Literal:
-        return value in parts
+        return isinstance(value, str) and value in parts
     if origin is tuple and parts[-1] is not ...:
         return (
             isinstance(value, list | tuple)

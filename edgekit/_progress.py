@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-__all__ = ["SILENT", "Progress"]
+from edgekit._checks import as_instance
+
+__all__ = ["SILENT", "Progress", "as_progress"]
 
 T = TypeVar("T")
 
@@ -45,6 +47,15 @@ class Progress:
 
 SILENT = Progress()
 """Progress that shows nothing."""
+
+
+def as_progress(progress: object) -> Progress:
+    """Returns an argument that shows progress.
+
+    Raises:
+        UsageError: It is no ``Progress``.
+    """
+    return as_instance("progress", progress, Progress, "an edgekit._progress.Progress")
 
 
 class _Watched(Sequence[T]):

@@ -178,12 +178,23 @@ class Detector(Closing):
             return self.session.infer(inputs)
 
     def release(self, inputs: dict[str, Array]) -> None:
-        """Takes back inputs from ``prepare`` that are no longer used, to reuse their memory."""
-        if "input" in inputs:
+        """Takes back inputs from ``prepare`` that are no longer used, to reuse their memory.
+
+        Raises:
+            UsageError: ``inputs`` are not what ``prepare`` returns.
+        """
+        if "input" in as_instance("inputs", inputs, dict, "the inputs from prepare"):
             self._cascade.release(inputs["input"])
 
     def decode(self, outputs: dict[str, Array], letterbox: Letterbox) -> Detections:
-        """Decodes the outputs from ``infer`` into detections, in source pixels."""
+        """Decodes the outputs from ``infer`` into detections, in source pixels.
+
+        Raises:
+            UsageError: An argument has another type.
+            BundleError: The outputs do not have the shapes in the manifest, or cannot be decoded.
+        """
+        as_instance("letterbox", letterbox, Letterbox, "the letterbox from prepare")
+        self.session.check_outputs(as_instance("outputs", outputs, dict, "the outputs from infer"))
         stride = self.bundle.manifest.decode.stride
         classes = self.classes
         found = decode(outputs, len(classes), letterbox, top_k=self._top_k, stride=stride)

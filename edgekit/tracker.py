@@ -9,18 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgekit._checks import (
-    as_instance,
-    as_number,
-    as_size,
-    as_whole,
-    check_choice,
-    is_whole,
-    unexpected,
-)
+from edgekit._checks import as_number, as_size, as_whole, is_whole, unless_none
 from edgekit.errors import UsageError
-from edgekit.linking.choices import LINKS
-from edgekit.linking.confirmation import MIN_HITS, SCORE, ConfirmedLinker
+from edgekit.linking.confirmation import MIN_HITS, SCORE, ConfirmedLinker, check_classes
 from edgekit.linking.registry import make_linker
 from edgekit.linking.tubes import Tubes
 from edgekit.runtime.rows import checked_names
@@ -62,7 +53,7 @@ class Tracker:
 
     Attributes:
         classes: Class names, by class index; empty if only their number was given.
-        linker: Linker without the checks of this class, for a ``Pipeline``.
+        linker: Linker without the checks of this class.
 
     Raises:
         UsageError: There is no such linker, or an argument has a wrong type, is out of range or
@@ -85,23 +76,20 @@ class Tracker:
         frame_size: tuple[int, int] = (320, 240),
         history: int | None = None,
     ) -> None:
-        check_choice("link", as_instance("link", link, str, "the name of a linker"), LINKS)
         self.classes, self._count = _classes(classes)
         self.linker: ConfirmedLinker = make_linker(
             link,
             self._count,
-            score=as_number("score", score, least=0.0),
-            min_hits=as_whole("min_hits", min_hits, least=1),
+            score=score,
+            min_hits=min_hits,
             cost=cost,
-            max_misses=None if max_misses is None else as_whole("max_misses", max_misses, least=1),
-            max_gap=None if max_gap is None else as_number("max_gap", max_gap, least=0.0),
-            min_length=None if min_length is None else as_whole("min_length", min_length, least=0),
-            delay=as_whole("delay", delay, least=0),
-            delay_seconds=None
-            if delay_seconds is None
-            else as_number("delay_seconds", delay_seconds),
-            frame_size=as_size("frame_size", frame_size),
-            history=None if history is None else as_whole("history", history, least=1),
+            max_misses=max_misses,
+            max_gap=max_gap,
+            min_length=min_length,
+            delay=delay,
+            delay_seconds=delay_seconds,
+            frame_size=frame_size,
+            history=history,
         )
         self._lock = threading.Lock()
         self._next = 0
@@ -127,8 +115,8 @@ class Tracker:
                 of classes or a value that is no score or no pixel, or the tracker has finished.
         """
         self._check_detections(detections)
-        seconds = None if time is None else as_number("time", time)
-        position = None if index is None else as_whole("index", index, least=0)
+        seconds = unless_none(as_number, "time", time)
+        position = unless_none(as_whole, "index", index, least=0)
         with self._lock:
             self._check_running()
             position = self._next if position is None else position
@@ -189,6 +177,21 @@ class Tracker:
             self._check_running()
             return self._named(self.linker.resize(new_size))
 
+    def hand_over(self, classes: int) -> ConfirmedLinker:
+        """Returns the linker to a pipeline, and takes no more frames itself.
+
+        Args:
+            classes: Number of the detector's classes.
+
+        Raises:
+            UsageError: The tracker has another number of classes, or has finished.
+        """
+        with self._lock:
+            self._check_running()
+            check_classes(Detections.empty(classes), self._count)
+            self._finished = True
+        return self.linker
+
     def finish(self) -> list[Tube]:
         """Ends all tubes and returns them; the tracker takes no more frames."""
         with self._lock:
@@ -210,14 +213,8 @@ class Tracker:
             )
 
     def _check_detections(self, detections: Detections) -> None:
-        if not isinstance(detections, Detections):
-            raise unexpected("detections", "edgekit.Detections", detections)
+        check_classes(detections, self._count)
         boxes, scores = detections.boxes, detections.scores
-        if scores.shape[1] != self._count:
-            raise UsageError(
-                f"Expected scores of {self._count} classes; found {scores.shape[1]}.",
-                hint="Give the tracker the detector's classes: Tracker(link, detector.classes)",
-            )
         if not len(boxes):
             return
         if not np.isfinite(boxes).all():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgekit._checks import as_path, as_sequence
 from edgekit._parameters import parameter
-from edgekit._progress import SILENT, Progress
+from edgekit._progress import SILENT, Progress, as_progress
 from edgekit.bundle import MANIFEST, Bundle
 from edgekit.calibration.contact_sheet import contact_sheet
 from edgekit.calibration.samples import Samples
@@ -147,7 +147,7 @@ def quantize(
         html=as_path("html", html),
         cache=as_path("cache", cache),
     )
-    return run_quantization(options, progress)
+    return run_quantization(options, as_progress(progress))
 
 
 def run_quantization(options: QuantizeOptions, progress: Progress = SILENT) -> QuantizeResult:

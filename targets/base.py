@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from edgekit._checks import check_range
+from edgekit._checks import check_range, unexpected
 from edgekit._closing import Closing
 from edgekit._options import check_types
 from edgekit._parameters import parameter
@@ -155,17 +155,17 @@ class Session(Closing):
         """
         if self._closed:
             raise EdgeKitError(f"The session of {self.bundle.path} is closed.")
+        if not isinstance(inputs, Mapping):
+            raise unexpected("inputs", "arrays by name", inputs)
         if inputs.keys() != self._inputs.keys():
             raise UsageError(
                 f"Expected the inputs {', '.join(self._inputs)}; found "
-                f"{', '.join(inputs) or 'none'}."
+                f"{', '.join(map(str, inputs)) or 'none'}."
             )
         for name, (shape, dtype) in self._inputs.items():
             found = inputs[name]
-            if found.shape != shape or found.dtype.name != dtype:
-                raise UsageError(
-                    f"Expected {name} to be {dtype} {shape}; found {found.dtype} {found.shape}."
-                )
+            if (getattr(found, "shape", None), getattr(found, "dtype", None)) != (shape, dtype):
+                raise unexpected(name, f"an array of {dtype} {shape}", found)
         try:
             outputs = self._run(inputs)
         except EdgeKitError:
@@ -174,7 +174,7 @@ class Session(Closing):
             raise BundleError(
                 f"{self.runtime} failed on {self.bundle.path}: {reason_of(error)}"
             ) from error
-        self._check_shapes(outputs)
+        self.check_outputs(outputs)
         return outputs
 
     def profile(self, inputs: Mapping[str, Array], rounds: int = 30) -> OperatorTimes:
@@ -241,11 +241,15 @@ class Session(Closing):
                 f"outputs {', '.join(self._outputs)}, not {', '.join(sorted(outputs))}"
             )
 
-    def _check_shapes(self, outputs: Mapping[str, Array]) -> None:
-        """Checks every frame, since the shapes of a graph may follow from its values."""
+    def check_outputs(self, outputs: Mapping[str, Array]) -> None:
+        """Compares outputs of the model with its manifest, since a graph may have any shapes.
+
+        Raises:
+            BundleError: An output is missing, or has another shape or type.
+        """
         decode = self.bundle.manifest.decode
         for spec in self.bundle.manifest.outputs:
-            found = outputs[spec.name]
+            found = outputs.get(spec.name)
             if not isinstance(found, np.ndarray) or found.dtype != np.float32:
                 kind = getattr(found, "dtype", type(found).__name__)
                 raise self._not_as_said(f"{spec.name} of type {kind}, not float32")

@@ -99,7 +99,9 @@ def _named(name: str, value: object) -> Path | Shipped:
 
     if isinstance(value, Bundle):
         return value.path
-    return SHIPPED if value == repr(SHIPPED) else required_path(name, value)
+    return (
+        SHIPPED if isinstance(value, str) and value == repr(SHIPPED) else required_path(name, value)
+    )
 
 
 def take(

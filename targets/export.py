@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgekit._checks import as_path, check_choice, check_range
 from edgekit._options import check_types
-from edgekit._progress import SILENT, Progress
+from edgekit._progress import SILENT, Progress, as_progress
 from edgekit.assets import default_weights
 from edgekit.bundle import MANIFEST, Bundle, load_bundle, save_bundle
 from edgekit.classes import class_names
@@ -161,7 +161,7 @@ def export(
         tolerance=tolerance,
         frames=as_path("frames", frames),
     )
-    progress.phase(options.target, 1)
+    as_progress(progress).phase(options.target, 1)
     bundle = run_export(options)
     progress.advance()
     return bundle

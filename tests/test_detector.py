@@ -91,6 +91,18 @@ def test_wrong_settings_are_refused():
         Detector(default_bundle(), top_k=0)
 
 
+@pytest.mark.parametrize("name", ["hm", "wh", "reg"])
+def test_outputs_of_another_shape_are_refused(detector, name):
+    inputs, letterbox = detector.prepare(np.zeros((48, 64, 3), np.uint8))
+    outputs = detector.infer(inputs)
+    for wrong in (None, outputs[name][0], outputs[name][..., :-1], outputs[name].astype(float)):
+        with pytest.raises(BundleError, match=f"does not match the manifest: it has {name} of"):
+            detector.decode({**outputs, name: wrong}, letterbox)
+    del outputs[name]
+    with pytest.raises(BundleError, match=f"{name} of type NoneType, not float32"):
+        detector.decode(outputs, letterbox)
+
+
 def test_a_closed_detector_says_so():
     detector = Detector(default_bundle())
     detector.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,13 +22,38 @@ BOXES, SCORES = np.zeros((2, 4), np.float32), np.zeros((2, 3), np.float32)
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 
 
-def detect(image: object) -> object:
-    with edgekit.Detector(default_bundle()) as detector:
-        return detector.detect(image)
+FRAMES = Path(edgekit.__file__).parent / "assets" / "frames"
+
+
+@cache
+def detector() -> edgekit.Detector:
+    return edgekit.Detector(default_bundle())
+
+
+def decode(**values: object) -> object:
+    inputs, letterbox = detector().prepare(PICTURE)
+    outputs = detector().infer(inputs)
+    return detector().decode(**{"outputs": outputs, "letterbox": letterbox, **values})
 
 
 def tracker() -> edgekit.Tracker:
     return edgekit.Tracker("edgekit", ("a", "b"))
+
+
+def draw(**values: object) -> object:
+    tube = edgekit.LiveTube(0, 0, 0.5, [0, 0, 5, 5], 0, 0, 1)
+    return edgekit.Annotator().draw(PICTURE, [tube._replace(**values)])
+
+
+def pipeline(**values: object) -> object:
+    with edgekit.open_source(FRAMES) as source:
+        linker = values.pop("linker", edgekit.Tracker("edgekit", detector().classes))
+        return edgekit.Pipeline(source, detector(), linker, **values)
+
+
+def run(**values: object) -> object:
+    options = edgekit.RunOptions(sources=(str(FRAMES),), bundle=default_bundle())
+    return edgekit.run(options, **values)
 
 
 WRONG: dict[str, list[Callable[[], object]]] = {
@@ -34,9 +61,19 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.Annotator(3),
         lambda: edgekit.Annotator(("a",)).draw("frame", ()),
         lambda: edgekit.Annotator(("a",)).draw(PICTURE, 3),
+        lambda: draw(label=None),
+        lambda: draw(label=-1),
+        lambda: draw(score="high"),
+        lambda: draw(box=None),
+        lambda: draw(box=[0, 0, 1e300, 5]),
     ],
     "ClipOptions": [lambda: edgekit.ClipOptions(before="two")],
-    "ClipsSink": [lambda: edgekit.ClipsSink(3)],
+    "ClipsSink": [
+        lambda: edgekit.ClipsSink(3),
+        lambda: edgekit.ClipsSink("clips", before=31),
+        lambda: edgekit.ClipsSink("clips", after=float("nan")),
+        lambda: edgekit.ClipsSink("clips", most_bytes=0.5),
+    ],
     "Detections": [
         lambda: edgekit.Detections(1, 2),
         lambda: edgekit.Detections(BOXES, SCORES, 3),
@@ -44,26 +81,79 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.Detections(BOXES, SCORES, ("a", "b")),
         lambda: edgekit.Detections(BOXES[:, :3], SCORES),
         lambda: edgekit.Detections(BOXES, SCORES)["first"],
+        lambda: edgekit.Detections(BOXES, SCORES[:, :0]),
+        lambda: edgekit.Detections(BOXES, SCORES.astype(str)),
+        lambda: edgekit.Detections(BOXES.astype(object), SCORES),
+        lambda: edgekit.Detections(BOXES, SCORES.astype(bool)),
+        lambda: edgekit.Detections(BOXES, SCORES).flat("high"),
+        lambda: edgekit.Detections.empty(-1),
+        lambda: edgekit.Detections.empty(True),
+        lambda: edgekit.Detections.empty(10**30),
     ],
     "Detector": [
         lambda: edgekit.Detector(3),
         lambda: edgekit.Detector("missing"),
-        lambda: detect("picture"),
-        lambda: detect(PICTURE.astype(float)),
-        lambda: detect(PICTURE[..., 0]),
-        lambda: detect(PICTURE[:0]),
+        lambda: detector().detect("picture"),
+        lambda: detector().detect(PICTURE.astype(float)),
+        lambda: detector().detect(PICTURE[..., 0]),
+        lambda: detector().detect(PICTURE[:0]),
+        lambda: detector().infer(None),
+        lambda: detector().infer({"input": [1, 2]}),
+        lambda: detector().infer({"other": PICTURE}),
+        lambda: detector().release(None),
+        lambda: decode(outputs=None),
+        lambda: decode(letterbox="letterbox"),
     ],
-    "EventsSink": [lambda: edgekit.EventsSink(3), lambda: edgekit.EventsSink("")],
+    "EventsSink": [
+        lambda: edgekit.EventsSink(3),
+        lambda: edgekit.EventsSink(""),
+        lambda: edgekit.EventsSink("events", live="yes"),
+        lambda: edgekit.EventsSink("events", rotate=0),
+        lambda: edgekit.EventsSink("events", keep=-1),
+        lambda: edgekit.EventsSink("events", source_index=True),
+    ],
     "FileOptions": [lambda: edgekit.FileOptions(events=3)],
-    "FrameOptions": [lambda: edgekit.FrameOptions(drop_policy="oldest")],
-    "LiveVideoSink": [lambda: edgekit.LiveVideoSink(3), lambda: edgekit.LiveVideoSink(None)],
-    "Metrics": [lambda: edgekit.Metrics(8080)],
-    "MqttSink": [lambda: edgekit.MqttSink(3)],
+    "FrameOptions": [
+        lambda: edgekit.FrameOptions(drop_policy="oldest"),
+        lambda: edgekit.FrameOptions(drop_policy=SCORES),
+    ],
+    "LiveVideoSink": [
+        lambda: edgekit.LiveVideoSink(3),
+        lambda: edgekit.LiveVideoSink(None),
+        lambda: edgekit.LiveVideoSink("v.mkv", seconds="long"),
+        lambda: edgekit.LiveVideoSink("v.mkv", rotate=-1),
+    ],
+    "Metrics": [lambda: edgekit.Metrics(8080), lambda: edgekit.Metrics("9090", several="yes")],
+    "MqttSink": [
+        lambda: edgekit.MqttSink(3),
+        lambda: edgekit.MqttSink("mqtt://127.0.0.1", buffer="b", most=0),
+        lambda: edgekit.MqttSink("mqtt://127.0.0.1", buffer="b", facts={}),
+    ],
     "NetworkOptions": [lambda: edgekit.NetworkOptions(serve=8080)],
-    "PictureSink": [lambda: edgekit.PictureSink(3), lambda: edgekit.PictureSink(None)],
+    "PictureSink": [
+        lambda: edgekit.PictureSink(3),
+        lambda: edgekit.PictureSink(None),
+        lambda: edgekit.PictureSink("p.png", truth=[(0, 1)]),
+    ],
     "Pipeline": [
         lambda: edgekit.Pipeline("clip.mp4", None, None),
-        lambda: edgekit.Pipeline(None, edgekit.Detector(default_bundle()), tracker()),
+        lambda: edgekit.Pipeline(None, detector(), tracker()),
+        lambda: pipeline(linker=edgekit.Tracker),
+        lambda: pipeline(linker=tracker()),
+        lambda: pipeline(sinks=3),
+        lambda: pipeline(sinks=["events"]),
+        lambda: pipeline(bundle="name"),
+        lambda: pipeline(score="high"),
+        lambda: pipeline(min_hits=0),
+        lambda: pipeline(drop_policy="oldest"),
+        lambda: pipeline(fps="all"),
+        lambda: pipeline(fps=0),
+        lambda: pipeline(motion_gate=1),
+        lambda: pipeline(duration=float("nan")),
+        lambda: pipeline(max_frames=2.5),
+        lambda: pipeline(patience=float("inf")),
+        lambda: pipeline(lanes=0),
+        lambda: pipeline(turn=None),
     ],
     "RunOptions": [
         lambda: edgekit.RunOptions(sources=3),
@@ -74,40 +164,88 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.SessionOptions(threads="all"),
         lambda: edgekit.SessionOptions(hint="speed"),
     ],
-    "SourceOptions": [lambda: edgekit.SourceOptions(camera_size="640x480")],
+    "SourceOptions": [
+        lambda: edgekit.SourceOptions(camera_size="640x480"),
+        lambda: edgekit.SourceOptions(camera_size=(0, 480)),
+        lambda: edgekit.SourceOptions(camera_format="motion"),
+        lambda: edgekit.SourceOptions(camera_fps=float("nan")),
+        lambda: edgekit.SourceOptions(patience=-1.0),
+        lambda: edgekit.SourceOptions(raw_format="png"),
+        lambda: edgekit.SourceOptions(rtsp_transport="http"),
+    ],
     "Tracker": [
         lambda: edgekit.Tracker(3, ("a",)),
         lambda: edgekit.Tracker("magic", ("a",)),
         lambda: tracker().update("detections", 0.0),
         lambda: tracker().update(edgekit.Detections(BOXES, SCORES), 0.0),
+        lambda: tracker().update(edgekit.Detections.empty(2), index=10**30),
+        lambda: tracker().update(edgekit.Detections.empty(2), 10**400),
     ],
     "TubeOptions": [lambda: edgekit.TubeOptions(score="high")],
-    "Tubes": [lambda: edgekit.Tubes(3)],
+    "Tubes": [
+        lambda: edgekit.Tubes(3),
+        lambda: edgekit.Tubes([edgekit.LiveTube(0, -1, 0.5, [], 0, 0, 1)], ("a",)),
+        lambda: edgekit.Tubes([edgekit.LiveTube(0, None, 0.5, [], 0, 0, 1)], ("a",)),
+    ],
     "VideoSink": [lambda: edgekit.VideoSink(None), lambda: edgekit.VideoSink("out.xyz")],
-    "bench": [lambda: edgekit.bench(3), lambda: edgekit.bench(frames="many")],
+    "bench": [
+        lambda: edgekit.bench(3),
+        lambda: edgekit.bench(SCORES),
+        lambda: edgekit.bench(frames="many"),
+        lambda: edgekit.bench(progress=print),
+    ],
     "evaluate": [
         lambda: edgekit.evaluate(3),
         lambda: edgekit.evaluate(root=3),
         lambda: edgekit.evaluate(root="clips", dataset="magic"),
+        lambda: edgekit.evaluate(root="clips", progress=None),
     ],
     "export": [
         lambda: edgekit.export(3),
         lambda: edgekit.export(target="magic"),
         lambda: edgekit.export(precision=16),
+        lambda: edgekit.export(progress=print),
     ],
     "load_bundle": [
         lambda: edgekit.load_bundle(None),
         lambda: edgekit.load_bundle("missing"),
         lambda: edgekit.load_bundle("missing", require_signature=3),
     ],
-    "make_linker": [lambda: edgekit.make_linker("magic", ("a",))],
+    "make_linker": [
+        lambda: edgekit.make_linker("magic", 3),
+        lambda: edgekit.make_linker(SCORES, 3),
+        lambda: edgekit.make_linker("edgekit", ("a",)),
+        lambda: edgekit.make_linker("edgekit", 10**30),
+        lambda: edgekit.make_linker("edgekit", 3, cost="none"),
+        lambda: edgekit.make_linker("edgekit", 3, min_hits=None),
+        lambda: edgekit.make_linker("edgekit", 3, max_gap="long"),
+        lambda: edgekit.make_linker("road", 3, max_misses=10**9),
+        lambda: edgekit.make_linker("road", 3).update(edgekit.Detections.empty(2)),
+        lambda: edgekit.make_linker("road", 3).update(SCORES),
+    ],
     "open_source": [
         lambda: edgekit.open_source(3.5),
         lambda: edgekit.open_source("clip.mp4", {"patience": 3}),
+        lambda: edgekit.open_source("clip\0.mp4"),
+        lambda: edgekit.open_source(Path("clip\0.mp4")),
+        lambda: edgekit.open_source(True),
     ],
-    "quantize": [lambda: edgekit.quantize(calib=3), lambda: edgekit.quantize(calib="x", samples=1)],
-    "run": [lambda: edgekit.run("clip.mp4")],
-    "train": [lambda: edgekit.train(3), lambda: edgekit.train("clips", epochs="many")],
+    "quantize": [
+        lambda: edgekit.quantize(calib=3),
+        lambda: edgekit.quantize(calib="x", samples=1),
+        lambda: edgekit.quantize(calib="x", progress=print),
+    ],
+    "run": [
+        lambda: edgekit.run("clip.mp4"),
+        lambda: run(sinks=lambda: 3),
+        lambda: run(on_start="begin"),
+        lambda: run(say="hello"),
+    ],
+    "train": [
+        lambda: edgekit.train(3),
+        lambda: edgekit.train("clips", epochs="many"),
+        lambda: edgekit.train("clips", progress=print),
+    ],
 }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgekit._checks import as_path, as_sequence
 from edgekit._parameters import parameter
-from edgekit._progress import SILENT, Progress
+from edgekit._progress import SILENT, Progress, as_progress
 from edgekit.bundle import Bundle
 from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.annotations import VideoTruth
@@ -171,7 +171,7 @@ def evaluate(
         compare=as_path("compare", compare),
         save_detections=as_path("save_detections", save_detections),
     )
-    return run_evaluation(options, progress)
+    return run_evaluation(options, as_progress(progress))
 
 
 def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> EvalResult:

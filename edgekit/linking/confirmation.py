@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from edgekit._checks import as_instance, as_number, as_whole
+from edgekit.errors import UsageError
 from edgekit.linking.published import LinkUpdate, LiveTube, TubeLinker
 from edgekit.linking.tracker import OnlineLinker
 from edgekit.runtime.types import Detections, Tube
 
-__all__ = ["MIN_HITS", "SCORE", "ConfirmedLinker"]
+__all__ = ["MIN_HITS", "SCORE", "ConfirmedLinker", "check_classes"]
 
 SCORE = 0.3
 MIN_HITS = 3
@@ -64,7 +66,12 @@ class ConfirmedLinker:
         """Changes the thresholds from the next frame on; may be called from any thread.
 
         Tubes that are already confirmed keep their number and score.
+
+        Raises:
+            UsageError: A threshold has a wrong type or is out of range.
         """
+        score = as_number("score", score, least=0)
+        min_hits = as_whole("min_hits", min_hits, least=1)
         if self._min_length is None:
             # Not raised again: tubes that were confirmed with fewer detections must also be
             # reported.
@@ -81,7 +88,11 @@ class ConfirmedLinker:
 
         Returns:
             The confirmed tubes that are alive, and those that ended.
+
+        Raises:
+            UsageError: The detections have another number of classes.
         """
+        check_classes(detections, self.linker.classes)
         update = self.linker.update(detections, time)
         return LinkUpdate(self._live(update.live), self._ended(update.closed))
 
@@ -176,3 +187,17 @@ class _Confirmed:
         # The class that was shown, even if the linker has dropped all its stretches as too short.
         score = self.best[self.label]
         return replace(tube, id=self.number, label=self.label, score=score, track=None)
+
+
+def check_classes(detections: Detections, classes: int) -> None:
+    """Checks that an argument is detections with scores of some number of classes.
+
+    Raises:
+        UsageError: It is something else, or has another number of classes.
+    """
+    found = as_instance("detections", detections, Detections, "edgekit.Detections").scores.shape[1]
+    if found != classes:
+        raise UsageError(
+            f"Expected scores of {classes} classes; found {found}.",
+            hint="Make the tracker for the detector's classes: Tracker(link, detector.classes)",
+        )

@@ -40,6 +40,9 @@ from edgekit.runtime.types import Array, Detections, Tube
 
 __all__ = ["LinkUpdate", "LiveTube", "TubeLinker"]
 
+_MOST_MISSES = 100_000
+"""Over an hour. A path keeps a score for each of them."""
+
 
 class LiveTube(NamedTuple):
     """A tube in the current frame.
@@ -106,6 +109,7 @@ class TubeLinker:
             the memory of an endless stream.
 
     Attributes:
+        classes: Number of classes, C.
         min_length: Number of entries that a path must exceed; it may be changed.
 
     Raises:
@@ -127,9 +131,9 @@ class TubeLinker:
     ) -> None:
         for name, value, choices in (("link", link, PUBLISHED), ("cost", cost, COSTS)):
             check_choice(name, value, choices, hint=f"For example: {parameter(name, choices[0])}")
-        check_range("max_misses", max_misses, 1)
+        check_range("max_misses", max_misses, 1, _MOST_MISSES)
         self.link = link
-        self._classes = classes
+        self.classes = classes
         self._cost = cost
         self._iou_threshold = iou_threshold
         self._max_misses = max_misses
@@ -164,10 +168,10 @@ class TubeLinker:
     def skip(self, frames: int) -> list[LinkedPath]:
         """Counts ``frames`` lost frames as misses of every path; returns the tubes that end."""
         closed: list[LinkedPath] = []
-        nothing = Detections.empty(self._classes)
+        nothing = Detections.empty(self.classes)
         steps = min(frames, self._max_misses)
         for _ in range(steps):
-            closed += self._step(Found(nothing, [[]] * self._classes, self._frame))
+            closed += self._step(Found(nothing, [[]] * self.classes, self._frame))
         self._frame += frames - steps
         return closed
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from edgekit._checks import check_choice, check_range
+from edgekit._checks import as_instance, as_number, as_size, as_whole, check_choice, unless_none
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
-from edgekit.linking.choices import LINKS, PUBLISHED
+from edgekit.linking.choices import COSTS, LINKS, PUBLISHED
 from edgekit.linking.confirmation import MIN_HITS, SCORE, ConfirmedLinker
 from edgekit.linking.published import TubeLinker
 from edgekit.linking.tracker import MAX_MISSES, RATE, OnlineLinker
@@ -16,6 +16,7 @@ from edgekit.linking.tracker import MAX_MISSES, RATE, OnlineLinker
 __all__ = ["make_linker"]
 
 _PUBLISHED_MISSES = 5
+_MOST_CLASSES = 1 << 16
 
 
 # Long: most of it documents the arguments, once for all linkers.
@@ -63,9 +64,19 @@ def make_linker(
         history: Number of its newest frames that a tube remembers; None for all.
 
     Raises:
-        UsageError: There is no such linker, or an argument is out of range or does not apply to it.
+        UsageError: There is no such linker, or an argument has a wrong type, is out of range or
+            does not apply to the linker.
     """
+    as_instance("link", link, str, "the name of a linker")
     check_choice("link", link, LINKS, hint=f"For example: {parameter('link', LINKS[0])}")
+    check_choice("cost", cost, COSTS)
+    classes = as_whole("classes", classes, least=1, most=_MOST_CLASSES)
+    max_misses = unless_none(as_whole, "max_misses", max_misses, least=1)
+    max_gap = unless_none(as_number, "max_gap", max_gap, least=0)
+    delay = as_whole("delay", delay, least=0)
+    delay_seconds = unless_none(as_number, "delay_seconds", delay_seconds, least=0)
+    frame_size = as_size("frame_size", frame_size)
+    history = unless_none(as_whole, "history", history, least=1)
     renew: Callable[[int], OnlineLinker | TubeLinker]
     if link == "edgekit":
         _check_no_cost(cost)
@@ -89,7 +100,11 @@ def make_linker(
             history=history,
         )
     return ConfirmedLinker(
-        renew(classes), score=score, min_hits=min_hits, min_length=min_length, renew=renew
+        renew(classes),
+        score=as_number("score", score, least=0),
+        min_hits=as_whole("min_hits", min_hits, least=1),
+        min_length=unless_none(as_whole, "min_length", min_length, least=0),
+        renew=renew,
     )
 
 
@@ -126,5 +141,4 @@ def _in_frames(
             "they set one limit, in frames and in seconds.",
             hint=f"Leave out {parameter(name)} or {parameter(other)}.",
         )
-    check_range(other, seconds, 0)
     return seconds * RATE

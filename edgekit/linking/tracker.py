@@ -64,6 +64,7 @@ class OnlineLinker:
         history: Number of its newest frames that a track remembers; None for all.
 
     Attributes:
+        classes: Number of classes.
         min_length: Number of detections that a track must exceed; it may be changed.
 
     Raises:
@@ -81,7 +82,7 @@ class OnlineLinker:
     ) -> None:
         check_range("max_misses", max_misses, 1)
         check_range("delay", delay, 0)
-        self._classes = classes
+        self.classes = classes
         self._max_misses = max_misses
         self.min_length = min_length
         self._delay = delay

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 
-from edgekit._checks import as_number, described, unexpected
+from edgekit._checks import as_number, described, is_whole, unexpected
 from edgekit.errors import UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.runtime.rows import (
@@ -63,11 +63,12 @@ class Tubes(Sequence[LiveTube]):
         self._live = _checked(live, LiveTube)
         self.closed: Sequence[Tube] = _checked(closed, Tube)
         self.classes = checked_names(classes)
-        highest = max((tube.label for tube in self._live), default=-1)
-        if self.classes and highest >= len(self.classes):
-            raise UsageError(
-                f"Expected class indices from 0 to {len(self.classes) - 1}; found {highest}."
-            )
+        for tube in self._live if self.classes else ():
+            if not (is_whole(tube.label) and 0 <= tube.label < len(self.classes)):
+                raise UsageError(
+                    f"Expected class indices from 0 to {len(self.classes) - 1}; found "
+                    f"{described(tube.label)}."
+                )
 
     def __len__(self) -> int:
         return len(self._live)

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 
+from edgekit._checks import unexpected
 from edgekit.pipeline.protocols import FrameDetector
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Frame
@@ -62,6 +63,11 @@ class DetectorSlot:
         """Detector of the next frame."""
         return self._current
 
+    @property
+    def closed(self) -> bool:
+        """Whether the run is over, so that no frame will be taken."""
+        return self._closed
+
     def replace(self, detector: FrameDetector, bundle: tuple[str, str]) -> threading.Event:
         """Uses another detector from the next frame on.
 
@@ -94,6 +100,9 @@ class DetectorSlot:
             self._free_unused()
 
     def _installed(self, detector: FrameDetector, bundle: tuple[str, str]) -> InstalledDetector:
+        pair = isinstance(bundle, tuple) and len(bundle) == 2
+        if not (pair and all(isinstance(text, str) for text in bundle)):
+            raise unexpected("bundle", "a tuple of name and SHA-256", bundle)
         recent = detector.recent_frames()
         if recent is not None:
             recent.reencoded = self._live

@@ -12,13 +12,14 @@ import time
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 
+from edgekit.errors import UsageError
 from edgekit.linking.confirmation import MIN_HITS, SCORE
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.capture import Capture, Work
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
 from edgekit.pipeline.choices import DropPolicy
 from edgekit.pipeline.detector_slot import DetectorSlot, InstalledDetector
-from edgekit.pipeline.options import PipelineOptions, keeps_newest
+from edgekit.pipeline.options import PipelineOptions
 from edgekit.pipeline.protocols import (
     FrameDetector,
     FrameLinker,
@@ -29,8 +30,6 @@ from edgekit.pipeline.protocols import (
 )
 from edgekit.pipeline.reading.frame_reader import FrameReader
 from edgekit.pipeline.reading.live_reader import PATIENCE, open_reader
-from edgekit.pipeline.reading.motion_gate import MotionGate
-from edgekit.pipeline.reading.sampling import FrameRateCap, Sampling
 from edgekit.pipeline.results import FrameResult, Gap, RunCounts, RunSummary, SourceHealth
 from edgekit.pipeline.sink_group import SinkGroup
 from edgekit.pipeline.stage_executor import NO_TURN, overlapped
@@ -85,8 +84,8 @@ class Pipeline:
         slot: Detector of the next frame.
 
     Raises:
-        UsageError: ``latest`` is given for a source that is neither live nor played in real time,
-            or ``fps`` is not a number above 0.
+        UsageError: An argument has a wrong type or is out of range, or ``latest`` is given for a
+            source that is neither live nor played in real time.
     """
 
     def __init__(
@@ -111,30 +110,29 @@ class Pipeline:
         turn: contextlib.AbstractContextManager[object] = NO_TURN,
     ) -> None:
         check_parts(source, detector, linker)
-        latest = keeps_newest(drop_policy, live=source.live, realtime=realtime)
         self._source = source
         self.slot = DetectorSlot(detector, bundle, live=source.live)
         self._shown = self.slot.current
         self._size = (source.width, source.height)
-        # Times of a live source may jump, which a tracker refuses in a program's own loop.
-        self._linker = linker.linker if isinstance(linker, Tracker) else linker
-        self._linker.count_from(score=score, min_hits=min_hits)
-        self._sinks = SinkGroup(sinks)
-        self._score = score
-        until = float("inf") if duration is None else duration
-        cap = None if fps is None else FrameRateCap(fps)
-        self._gate = MotionGate(source.name) if motion_gate else None
-        self._options = PipelineOptions(
-            latest=latest,
-            realtime=realtime and not source.live,
-            duration=until,
-            max_frames=float("inf") if max_frames is None else max_frames,
+        self._options = PipelineOptions.of(
+            source,
+            drop_policy=drop_policy,
+            fps=fps,
+            motion_gate=motion_gate,
+            realtime=realtime,
+            duration=duration,
+            max_frames=max_frames,
             patience=patience,
-            sampling=Sampling(cap, self._gate, until=until) if cap or self._gate else None,
             overlap=overlap,
-            lanes=1 if latest else lanes,
+            lanes=lanes,
             turn=turn,
         )
+        self._sinks = SinkGroup(sinks)
+        # Times of a live source may jump, which a tracker refuses in a program's own loop.
+        if isinstance(linker, Tracker):
+            linker = linker.hand_over(len(detector.classes))
+        self._linker = linker
+        self.show_from(score=score, min_hits=min_hits)
         self._reader: FrameReader | None = None
         self._stop = threading.Event()
         self._counts = RunCounts(ages=Clock() if source.live else None)
@@ -149,8 +147,8 @@ class Pipeline:
 
         Tubes that are already shown stay.
         """
-        self._score = score
         self._linker.count_from(score=score, min_hits=min_hits)
+        self._score = score
 
     @property
     def began(self) -> bool:
@@ -166,7 +164,12 @@ class Pipeline:
 
         In every case, also after an error, the tubes are closed and the sinks ended first. A sink
         that fails is closed without being ended, and its error is raised.
+
+        Raises:
+            UsageError: The pipeline has run before.
         """
+        if self.slot.closed:
+            raise UsageError("A pipeline is used for one run.", hint="Make a new pipeline.")
         begin = time.perf_counter()
         failures: list[BaseException] = []
         for step in (self._run, lambda: self._sinks.tubes(self._linker.finish())):
@@ -177,7 +180,7 @@ class Pipeline:
         self.slot.close()
         summary = self._counts.summary(
             time.perf_counter() - begin,
-            gate=None if self._gate is None else self._gate.summary(),
+            gate=None if self._options.gate is None else self._options.gate.summary(),
             away=None if self._reader is None else self._reader.away,
         )
         try:
@@ -191,11 +194,10 @@ class Pipeline:
 
     def _run(self) -> None:
         source, options = self._source, self._options
-        bundle, sha256 = self._shown.bundle
         info = replace(
             run_info(source, self._shown.detector.classes),
-            bundle=bundle,
-            bundle_sha256=sha256,
+            bundle=self._shown.bundle[0],
+            bundle_sha256=self._shown.bundle[1],
             score=self._score,
             health=self.health,
             longest_step=0.0 if options.sampling is None else options.sampling.longest_step,
@@ -268,8 +270,8 @@ class Pipeline:
         self.slot.leave(work.installed)
         with measure(ms, "link"):
             update = self._linker.update(detections, work.frame.time)
-        if self._gate is not None:
-            self._gate.acting = [tube.box for tube in update.live]
+        if (gate := self._options.gate) is not None:
+            gate.acting = [tube.box for tube in update.live]
         age = None if self._counts.ages is None else work.age
         self._counts.frames += 1
         result = FrameResult(work.frame, detections, update.live, dict(ms), age, self._score)

@@ -166,5 +166,6 @@ def check_parts(source: object, detector: object, linker: object) -> None:
         ("detector", detector, ("prepare", "infer", "decode")),
         ("linker", linker, ("update", "finish")),
     ):
-        if not all(callable(getattr(part, method, None)) for method in methods):
+        has = all(callable(getattr(part, method, None)) for method in methods)
+        if isinstance(part, type) or not has:
             raise unexpected(name, f"an object with the methods {', '.join(methods)}", part)

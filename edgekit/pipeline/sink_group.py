@@ -6,11 +6,15 @@ import contextlib
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from edgekit._checks import unexpected
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.protocols import FrameSink
 from edgekit.runtime.types import Tube
 
 __all__ = ["SinkGroup"]
+
+_METHODS = ("start", "frame", "end", "close")
+"""Methods by which a sink is recognized."""
 
 
 class SinkGroup:
@@ -18,10 +22,16 @@ class SinkGroup:
 
     Args:
         sinks: Sinks, which are closed here in any case.
+
+    Raises:
+        UsageError: An object lacks a method of sinks.
     """
 
     def __init__(self, sinks: Iterable[FrameSink]) -> None:
-        self._sinks = list(sinks)
+        self._sinks = list(sinks) if isinstance(sinks, Iterable) else [sinks]
+        for sink in self._sinks:
+            if not all(callable(getattr(sink, method, None)) for method in _METHODS):
+                raise unexpected("sinks", f"objects with the methods {', '.join(_METHODS)}", sink)
 
     def tell(self, call: Callable[[FrameSink], None]) -> None:
         """Calls every sink; a sink that fails is closed and gets no further call.

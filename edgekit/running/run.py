@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 
-from edgekit._checks import as_instance, unexpected
+from edgekit._checks import as_instance, check_callable
 from edgekit._parameters import parameter
 from edgekit.detector import Detector
 from edgekit.files.output_paths import refuse_unwritable
@@ -53,14 +53,15 @@ def run(
             not end the others, and is in the report.
     """
     as_instance("options", options, RunOptions, "edgekit.RunOptions", secret=True)
-    if not callable(sinks):
-        raise unexpected(
-            "sinks",
-            "a function that returns sinks",
-            sinks,
-            hint="Name the sinks of packages in the options: RunOptions(sinks=...)",
-            secret=True,
-        )
+    check_callable(
+        "sinks",
+        sinks,
+        "a function that returns sinks",
+        hint="Name the sinks of packages in the options: RunOptions(sinks=...)",
+    )
+    check_callable("on_start", on_start, "a function that gets the run")
+    if say is not None:
+        check_callable("say", say, "a function that gets a line of text")
     with _prepared(options, sinks, say) as runs:
         on_start(runs)
         for number in range(len(options.sources)):

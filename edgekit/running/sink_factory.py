@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from edgekit._checks import unexpected
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.queued import QueuedSink
 from edgekit.running.options import RunOptions
@@ -110,7 +111,10 @@ class SinkFactory:
                 *self._plugin_sinks(options.sinks, number),
             )
         ]
-        sinks: list[Sink] = [*self._more(), *queued]
+        more = self._more()
+        if not isinstance(more, list | tuple):
+            raise unexpected("sinks", "a function that returns a list of sinks", more)
+        sinks: list[Sink] = [*more, *queued]
         if (status := self.service.sink(outputs)) is not None:
             sinks.append(status)
         if self._metrics is not None:

@@ -187,8 +187,10 @@ class _Buffers:
         with self._lock:
             return self._free.pop() if self._free else np.empty(self._shape, np.float32)
 
-    def give(self, array: Array) -> None:
+    def give(self, array: object) -> None:
         """Takes an array back; one of another kind, or one that is here already, is ignored."""
+        if not isinstance(array, np.ndarray):
+            return
         own: Array = array if array.base is None else array.base
         if getattr(own, "shape", None) != self._shape or own.dtype != np.float32:
             return

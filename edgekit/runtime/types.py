@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._checks import as_number, described
+from edgekit._checks import as_number, as_whole, described
 from edgekit.errors import UsageError
 from edgekit.runtime.rows import (
     Array,
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from edgekit.runtime._supervision import SupervisionDetections
 
 __all__ = ["Array", "Detection", "Detections", "Frame", "Tube"]
+
+_NUMBERS = "fiu"
+"""Kinds of numpy's types for boxes and scores: floats and integers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,12 +99,14 @@ class Detections:
     def __post_init__(self) -> None:
         boxes, scores = self.boxes, self.scores
         try:
+            numbers = boxes.dtype.kind in _NUMBERS and scores.dtype.kind in _NUMBERS
             count, width = boxes.shape
             rows, classes = scores.shape
             named = len(self.classes)
         except (AttributeError, TypeError, ValueError):
             raise self._misshapen() from None
-        if width != 4 or rows != count or (named and named != classes):
+        fits = width == 4 and rows == count and (classes or not count)
+        if not (numbers and fits) or (named and named != classes):
             raise self._misshapen()
 
     def _misshapen(self) -> UsageError:
@@ -139,8 +144,13 @@ class Detections:
 
     @classmethod
     def empty(cls, classes: int) -> Detections:
-        """Returns an empty set of detections for ``classes`` classes."""
-        return cls(np.zeros((0, 4), np.float32), np.zeros((0, classes), np.float32))
+        """Returns an empty set of detections for ``classes`` classes.
+
+        Raises:
+            UsageError: ``classes`` is no number of classes.
+        """
+        count = as_whole("classes", classes, least=0, most=1 << 16)
+        return cls(np.zeros((0, 4), np.float32), np.zeros((0, count), np.float32))
 
     def named(self, classes: Sequence[str]) -> Detections:
         """Returns the same detections with class names.
@@ -177,8 +187,11 @@ class Detections:
         Returns:
             boxes (m, 4), classes (m,) int, scores (m,); equal scores keep the order of boxes, then
             of classes.
+
+        Raises:
+            UsageError: ``threshold`` is not a number.
         """
-        rows, classes = np.nonzero(self.scores > threshold)
+        rows, classes = np.nonzero(self.scores > as_number("threshold", threshold))
         scores = self.scores[rows, classes]
         order = np.argsort(-scores, kind="stable")
         return self.boxes[rows[order]], classes[order], scores[order]

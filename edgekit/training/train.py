@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgekit._checks import as_path, as_paths
-from edgekit._progress import SILENT, Progress
+from edgekit._progress import SILENT, Progress, as_progress
 from edgekit.datasets.annotations import Truth
 from edgekit.datasets.published import read_truth
 from edgekit.errors import MissingDependencyError
@@ -171,7 +171,7 @@ def train(
         resume=resume,
         force=force,
     )
-    return run_train(options, progress)
+    return run_train(options, as_progress(progress))
 
 
 def run_train(

@@ -102,7 +102,7 @@ def test_what_is_shown_counts_and_ends_with_the_score_that_it_had(
 class Script:
     """A linker that says what it was told to say."""
 
-    min_length = 2
+    classes = min_length = 2
 
     def __init__(self, frames: Sequence[Sequence[LiveTube]], closed: Sequence[Tube]) -> None:
         self._frames = iter(frames)

@@ -15,6 +15,7 @@ from edgekit.pipeline.results import one_per_actor
 from edgekit.pipeline.stage_timer import STAGES, StageClocks, measure
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Detections, Frame
+from edgekit.tracker import Tracker
 
 
 class Source:
@@ -609,3 +610,19 @@ def test_a_detector_that_pairs_by_itself_gets_no_earlier_picture():
     first, second = Paired(0.04), Detector()
     replaced(first, second)
     assert len(second.seen) == 6
+
+
+def test_a_pipeline_runs_once():
+    pipeline = Pipeline(Source(frames(range(9))), Detector(), make_linker("edgekit", 2))
+    assert pipeline.run().frames == 9
+    with pytest.raises(UsageError, match="A pipeline is used for one run"):
+        pipeline.run()
+
+
+def test_a_tracker_is_used_by_one_pipeline():
+    tracker = Tracker("edgekit", 2)
+    Pipeline(Source(frames(range(9))), Detector(), tracker).run()
+    with pytest.raises(UsageError, match="This tracker has finished"):
+        Pipeline(Source(frames(range(9))), Detector(), tracker)
+    with pytest.raises(UsageError, match="This tracker has finished"):
+        tracker.update(Detections.empty(2))

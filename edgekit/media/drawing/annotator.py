@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._checks import as_picture
+from edgekit._checks import as_number, as_picture, as_whole, described
 from edgekit.errors import UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.linking.tubes import Tubes
@@ -23,6 +23,8 @@ __all__ = ["Annotator"]
 
 _TRAIL_FRAMES = 30
 _DASH = 6
+_FARTHEST = 1 << 20
+"""Largest coordinate that OpenCV gets, far outside of any picture."""
 
 
 class Annotator:
@@ -75,8 +77,7 @@ class Annotator:
         as_picture("frame.image", frame.image)
         shown = tubes if isinstance(tubes, Tubes) else Tubes(tubes)
         for tube in shown:
-            if len(tube.box) != 4 or not np.isfinite(tube.box).all():
-                raise UsageError(f"Expected a box of four finite numbers; found {tube.box}.")
+            _check_tube(tube)
         return self.draw_result(FrameResult(frame, Detections.empty(0), shown))
 
     def draw_result(
@@ -180,8 +181,23 @@ def _place(
     return x, choices[0]
 
 
+def _check_tube(tube: LiveTube) -> None:
+    """Raises unless a tube of a program can be drawn."""
+    as_whole("id", tube.id, least=0)
+    as_whole("label", tube.label, least=0)
+    as_number("score", tube.score)
+    try:
+        with np.errstate(over="ignore"):
+            box = np.asarray(tube.box, np.float32)
+    except (TypeError, ValueError, OverflowError):
+        box = np.zeros(0, np.float32)
+    if box.shape != (4,) or not np.isfinite(box).all():
+        raise UsageError(f"Expected a box of four finite numbers; found {described(tube.box)}.")
+
+
 def _pixel(point: Sequence[float]) -> tuple[int, int]:
-    return round(point[0]), round(point[1])
+    x, y = (round(min(max(value, -_FARTHEST), _FARTHEST)) for value in point)
+    return x, y
 
 
 def _draw_box(image: Array, tube: LiveTube, line: int) -> None:

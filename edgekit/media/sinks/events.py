@@ -39,9 +39,9 @@ from typing import IO, Any
 
 import msgspec
 
-from edgekit._checks import required_path
+from edgekit._checks import as_flag, as_whole, required_path, unless_none
 from edgekit.media.sinks._lines_file import LinesFile
-from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.sink import Sink, started
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.pipeline.stage_timer import StageTimes
@@ -81,11 +81,18 @@ class EventsSink(Sink):
     ) -> None:
         self._path = None if hasattr(target, "write") else required_path("target", target)
         self._stream: Any = target if self._path is None else None
-        self._make = partial(LinesFile, self._start_line, live=live, rotate=rotate, keep=keep)
+        self._make = partial(
+            LinesFile,
+            self._start_line,
+            live=as_flag("live", live),
+            rotate=unless_none(as_whole, "rotate", rotate, least=1),
+            keep=as_whole("keep", keep, least=0),
+        )
         self._file: LinesFile | None = None
         self._encoder = msgspec.json.Encoder()
         self._started: dict[str, Any] = {}
-        self._marks = {} if source_index is None else {"source_index": source_index}
+        number = unless_none(as_whole, "source_index", source_index, least=0)
+        self._marks = {} if number is None else {"source_index": number}
 
     @property
     def needs_pictures(self) -> bool:
@@ -194,13 +201,14 @@ class EventsSink(Sink):
         """Closes the file."""
         if self._file is not None:
             self._file.close()
+        self._file = None
 
     def _start_line(self, part: int) -> bytes:
         return self._line({**self._started, "part": part} if part else self._started)
 
     def _write(self, event: dict[str, object]) -> None:
-        if self._file is not None:
-            self._file.add(self._line(event))
+        if self._stream is None:
+            started(self._file).add(self._line(event))
         else:
             self._stream.write(self._line(event))
             self._stream.flush()

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgekit._checks import as_flag
 from edgekit._parameters import parameter
 from edgekit._printable import printable
 from edgekit.errors import MissingDependencyError, OutputError
@@ -45,7 +46,7 @@ class Metrics:
 
     def __init__(self, address: str, *, several: bool = False) -> None:
         self._address = parse_address(address, "metrics")
-        self._several = several
+        self._several = as_flag("several", several)
         self._lock = threading.Lock()
         self._server: Any = None
         self._sinks: list[MetricsSink] = []

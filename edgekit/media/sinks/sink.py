@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+from edgekit.errors import UsageError
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
-__all__ = ["Sink"]
+__all__ = ["Sink", "started"]
+
+T = TypeVar("T")
 
 
 class Sink:
@@ -104,3 +109,17 @@ class Sink:
 
     def close(self) -> None:
         """Releases the sink's resources; it may be called twice."""
+
+
+def started(part: T | None) -> T:
+    """Returns what a sink has from its start to its end.
+
+    Raises:
+        UsageError: It is None: the sink has not started, or is closed.
+    """
+    if part is None:
+        raise UsageError(
+            "Expected a sink that has started; found one that has not, or that is closed.",
+            hint="Call start first, and use a new sink for each run.",
+        )
+    return part

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgekit._checks import required_path
+from edgekit._checks import as_flag, is_whole, required_path, unexpected
 from edgekit.errors import OutputError
 from edgekit.files.writing import atomic_file
 from edgekit.media._opencv import cv2
@@ -17,7 +17,7 @@ from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.drawing.drawn_boxes import DrawnBoxes
 from edgekit.media.drawing.stage_chart import draw_stages
 from edgekit.media.drawing.timeline import THUMBNAIL_HEIGHT, Thumbnail, TimelineRow, draw_timeline
-from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.sink import Sink, started
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
@@ -67,9 +67,10 @@ class PictureSink(Sink):
     ) -> None:
         self._path = required_path("path", path)
         self._truth = [
-            TimelineRow(-1, label, 0.0, start, end, [], truth=True) for label, start, end in truth
+            TimelineRow(-1, label, 0.0, start, end, [], truth=True)
+            for label, start, end in _checked_truth(truth)
         ]
-        self._stages = stages
+        self._stages = as_flag("stages", stages)
         ending = self._path.suffix
         if not (ending.isascii() and cv2.haveImageWriter(f"picture{ending}")):
             raise OutputError(
@@ -104,8 +105,7 @@ class PictureSink(Sink):
         """Keeps thumbnails of some frames."""
         index = result.frame.index
         self._last = index
-        assert self._info is not None
-        self._info = self._info.seen(result.frame)
+        self._info = started(self._info).seen(result.frame)
         self._annotator.follow(result)
         self._drawn.frame(result)
         if self._thumbnails and index < self._thumbnails[-1].frame + self._distance:
@@ -159,3 +159,13 @@ class PictureSink(Sink):
             )
         with atomic_file(self._path) as temporary:
             temporary.write_bytes(content.tobytes())
+
+
+def _checked_truth(truth: object) -> Sequence[tuple[int, int, int]]:
+    """Returns the truth of a picture, if it is a sequence of three whole numbers each."""
+    if isinstance(truth, list | tuple) and all(
+        isinstance(one, list | tuple) and len(one) == 3 and all(map(is_whole, one)) for one in truth
+    ):
+        return truth
+    words = "a sequence of class index, first and last frame, all whole numbers"
+    raise unexpected("truth", words, truth)

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from pathlib import Path
 
-from edgekit._checks import as_instance
+from edgekit._checks import as_instance, unexpected
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError, UsageError
 from edgekit.media._leaving import inside
@@ -47,8 +47,10 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
     """
     if options is not None:
         as_instance("options", options, SourceOptions, "edgekit.SourceOptions")
-    if isinstance(spec, int):
+    if isinstance(spec, int) and not isinstance(spec, bool):
         return _open_camera(spec, options)
+    if isinstance(spec, str | Path) and "\0" in str(spec):
+        raise unexpected("source", "a name without NUL characters", spec)
     if isinstance(spec, Path):
         return _open_path(spec, options)
     text = as_instance("source", spec, str, "a camera number, text or a path")

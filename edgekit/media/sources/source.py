@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit._checks import as_size, check_choice, check_range, unexpected, unless_none
 from edgekit._closing import Closing
 from edgekit._options import check_types
+from edgekit.media.choices import RAW_FORMATS, RTSP_TRANSPORTS
 from edgekit.runtime.types import Frame
 
 __all__ = ["DEFAULT_FPS", "MOST_PIXELS", "Source", "SourceOptions", "name_of"]
@@ -35,6 +37,9 @@ class SourceOptions:
         raw_size: Width and height in pixels of raw frames on standard input.
         raw_fps: Frames per second of raw frames on standard input.
         raw_format: Layout of raw frames: one of ``edgekit.media.choices.RAW_FORMATS``.
+
+    Raises:
+        UsageError: A value has the wrong type, is out of range or is no possible choice.
     """
 
     rtsp_transport: str = "tcp"
@@ -49,6 +54,16 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         check_types(self)
+        check_choice("rtsp_transport", self.rtsp_transport, RTSP_TRANSPORTS)
+        check_choice("raw_format", self.raw_format, RAW_FORMATS)
+        check_range("patience", self.patience, 0, above=True)
+        check_range("camera_fps", self.camera_fps, 0, 1000, above=True)
+        check_range("raw_fps", self.raw_fps, 0, 1000, above=True)
+        text = self.camera_format
+        if text is not None and not (3 <= len(text) <= 4 and text.isascii() and text.isprintable()):
+            raise unexpected("camera_format", "a pixel format of four letters such as MJPG", text)
+        for name in ("camera_size", "raw_size"):
+            unless_none(as_size, name, getattr(self, name))
 
 
 def name_of(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from edgekit._checks import as_instance, as_path
+from edgekit._checks import as_instance, as_number, as_path, as_whole, check_callable
 from edgekit._parameters import parameter
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import refuse_unwritable
@@ -84,8 +84,10 @@ class MqttSink(Sink):
             "broker", broker, Broker, "a URL mqtt://HOST or a Broker", secret=True
         )
         self._buffer = as_path("buffer", buffer) or default_buffer(broker)
-        self._most = most
-        self._every = every
+        self._most = as_whole("most", most, least=1)
+        self._every = as_number("every", every, least=0)
+        check_callable("facts", facts, "a function that returns texts by name")
+        check_callable("outputs", outputs, "a function that returns the health of sinks")
         self._run = uuid.uuid4().hex[:12]
         self._seq = 0
         self._status = RunStatus(self._run, facts, outputs)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit._checks import required_path
+from edgekit._checks import as_number, as_whole, check_range, required_path, unless_none
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file, refuse_full, remove_left
@@ -64,10 +64,13 @@ class ClipsSink(Sink):
         most_bytes: int | None = None,
         most_seconds: float | None = None,
     ) -> None:
+        check_range("before", as_number("before", before), 0, 30)
         self._folder = ClipFolder(
-            required_path("folder", folder), most_bytes=most_bytes, most_seconds=most_seconds
+            required_path("folder", folder),
+            most_bytes=unless_none(as_whole, "most_bytes", most_bytes, least=1),
+            most_seconds=unless_none(as_number, "most_seconds", most_seconds, least=0),
         )
-        self._after = after
+        self._after = as_number("after", after, least=0)
         self._info: RunInfo | None = None
         self._earlier = EarlierFrames(before)
         self._clips: dict[int, _Clip] = {}

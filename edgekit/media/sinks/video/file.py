@@ -6,13 +6,13 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from edgekit._checks import required_path
+from edgekit._checks import as_flag, required_path
 from edgekit.errors import OutputError
 from edgekit.files.writing import atomic_file
 from edgekit.media._opencv import fits_opencv
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile
-from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.sink import Sink, started
 from edgekit.media.sinks.video._avi import AviFile
 from edgekit.media.sinks.video._matroska import MatroskaFile
 from edgekit.media.sinks.video._mp4 import Mp4File
@@ -73,7 +73,7 @@ class VideoSink(Sink):
                 f"The name of {name_of(self._path)} is not UTF-8, and OpenCV cannot write it.",
                 hint="Choose a path that is valid UTF-8.",
             )
-        self._quiet = quiet
+        self._quiet = as_flag("quiet", quiet)
         self._files = contextlib.ExitStack()
         self._temporary = self._path
         self._info: RunInfo | None = None
@@ -105,8 +105,7 @@ class VideoSink(Sink):
         image = self._annotator.draw_result(result)
         size = (image.shape[0], image.shape[1])
         if self._video is None or (self._empty and size != self._size):
-            assert self._info is not None
-            self._info = self._info.seen(result.frame)
+            self._info = started(self._info).seen(result.frame)
             self._open(size)
         assert self._video is not None
         self._empty = False

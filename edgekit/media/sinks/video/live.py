@@ -6,12 +6,12 @@ import contextlib
 import logging
 from pathlib import Path
 
-from edgekit._checks import required_path
+from edgekit._checks import as_number, as_whole, required_path, unless_none
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import refuse_unwritable
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile, make_room
-from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.sink import Sink, started
 from edgekit.media.sinks.video._matroska import MatroskaFile
 from edgekit.media.sinks.video._timed_frames import FrameGroup, TimedFrames
 from edgekit.media.sinks.video.codecs import FORMATS
@@ -57,9 +57,9 @@ class LiveVideoSink(Sink):
                 "other formats cannot be played before they are complete.",
                 hint=f"Name it {name_of(self._path.with_suffix('.mkv'))}",
             )
-        self._rotate = rotate
-        self._keep = keep
-        self._longest = 1e3 * min(seconds, 30.0)
+        self._rotate = unless_none(as_whole, "rotate", rotate, least=1)
+        self._keep = as_whole("keep", keep, least=0)
+        self._longest = 1e3 * min(as_number("seconds", seconds, least=0), 30.0)
         self._info: RunInfo | None = None
         self._annotator = Annotator(())
         self._frames: TimedFrames | None = None
@@ -107,8 +107,7 @@ class LiveVideoSink(Sink):
         image = self._annotator.draw_result(result)
         size = (image.shape[0], image.shape[1])
         if self._frames is None or (self._empty and size != self._frames.size):
-            assert self._info is not None
-            self._info = self._info.seen(result.frame)
+            self._info = started(self._info).seen(result.frame)
             self._open(size)
         assert self._frames is not None
         self._empty = False
