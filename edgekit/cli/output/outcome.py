@@ -84,10 +84,10 @@ def failure_of(error: BaseException) -> Failure:
         if not isinstance(error.__cause__, EOFError):
             return INTERRUPTED
         error = error.__cause__
-    if isinstance(error, ImportError | MissingDependencyError) and _came_of_an_interrupt(error):
+    if isinstance(error, ImportError | MissingDependencyError) and _caused_by_interrupt(error):
         return INTERRUPTED
     if isinstance(error, EOFError) and "marshal" in str(error):
-        error = _cut_bytecode()
+        error = _truncated_bytecode()
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "edgekit"
         return Failure("usage", error.format_message(), f"Run: {path} --help", error.exit_code)
@@ -105,27 +105,27 @@ def failure_of(error: BaseException) -> Failure:
     what = traceback.format_exception_only(error)[-1].strip()
     return Failure(
         "internal",
-        f"EdgeKit met an error that it does not know: {what}",
+        f"EdgeKit failed with an unexpected error: {what}",
         "This is a fault of EdgeKit. Please report it together with the traceback.",
         1,
     )
 
 
-def _came_of_an_interrupt(error: BaseException | None) -> bool:
+def _caused_by_interrupt(error: BaseException | None) -> bool:
     """Returns whether Ctrl-C interrupted an import; some packages report it as their failure."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
-def _cut_bytecode() -> EdgeKitError:
+def _truncated_bytecode() -> EdgeKitError:
     """Returns the error for a compiled file that Python wrote while the disk was full."""
     import edgekit
 
     place = shlex.quote(str(Path(edgekit.__file__).parents[1]))
     return BadInputError(
-        "A compiled file of Python (.pyc) is cut off. The disk was full, or a limit of file sizes "
-        "was reached, when Python wrote it.",
+        "A compiled file of Python (.pyc) is truncated. The disk was full, or a limit of file "
+        "sizes was reached, when Python wrote it.",
         hint=f"Run: find {place} -name __pycache__ -prune -exec rm -r {{}} +",
     )
 
