@@ -128,9 +128,9 @@ def _identity(path: Path) -> list[tuple[str, int, int]]:
 
 
 def _read(path: Path) -> FrameDetections | None:
-    """Returns the detections in a file; None if it is missing or was not written completely."""
+    """Returns the detections in a file; None if it is missing, damaged, or of another user."""
     try:
-        with open_regular(path) as (file, _), np.load(file, allow_pickle=False) as arrays:
+        with open_regular(path, own=True) as (file, _), np.load(file, allow_pickle=False) as arrays:
             boxes, scores, counts = (arrays[name] for name in ("boxes", "scores", "counts"))
     except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error):
         return None

@@ -144,3 +144,15 @@ def test_a_pipe_in_the_place_of_a_result_is_none(tmp_path: Path, video: VideoTru
     place.unlink()
     os.mkfifo(place)
     assert results.find(video) is None
+
+
+def test_a_result_that_others_may_write_is_none(tmp_path: Path, video: VideoTruth) -> None:
+    results = ResultsFolder(tmp_path / "results", "key")
+    place = results.keep(video, FOUND).path
+    place.chmod(0o666)
+    assert results.find(video) is None
+    place.chmod(0o664)
+    assert results.find(video) is not None
+    if not os.geteuid():  # only root can give a file to another user
+        os.chown(place, 65534, 65534)
+        assert results.find(video) is None
