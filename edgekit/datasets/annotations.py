@@ -262,7 +262,7 @@ def _check_span(path: Path, where: str, tube: _AnnotatedTube, frames: int) -> No
 
 def _check_boxes(path: Path, where: str, start: int, boxes: Array, size: tuple[int, int]) -> None:
     for first in range(0, len(boxes), _AT_ONCE):
-        low, high = np.split(boxes[first : first + _AT_ONCE], 2, 1)
+        low, high = boxes[first : first + _AT_ONCE, :2], boxes[first : first + _AT_ONCE, 2:]
         outside = (low < -_TOLERANCE) | (high > np.add(size, _TOLERANCE)) | (high <= low)
         for place in np.flatnonzero(outside.any(1))[:1]:
             frame = first + int(place)

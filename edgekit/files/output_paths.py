@@ -19,6 +19,7 @@ __all__ = [
     "output_error",
     "refuse_existing",
     "refuse_long_name",
+    "refuse_no_folder",
     "refuse_special_file",
     "refuse_unwritable",
     "refuse_unwritable_folder",
@@ -77,9 +78,19 @@ def refuse_unwritable_folder(path: Path) -> None:
     Raises:
         OutputError: ``path`` is no folder, or may not be created or written.
     """
-    if path.exists() and not path.is_dir():
-        raise output_error(NotADirectoryError(errno.ENOTDIR, "it is not a folder"), path)
+    refuse_no_folder(path)
     _refuse_below(path, path if path.exists() else None)
+
+
+def refuse_no_folder(path: Path) -> None:
+    """Raises, before long work, if something else than a folder is at a path.
+
+    Raises:
+        OutputError: There is, such as a link that leads nowhere.
+    """
+    if os.path.lexists(path) and not path.is_dir():
+        reason = "it is not a folder" if path.exists() else "it is a link that leads nowhere"
+        raise output_error(NotADirectoryError(errno.ENOTDIR, reason), path)
 
 
 def require_parent(path: Path) -> None:

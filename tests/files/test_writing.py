@@ -9,13 +9,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgekit.cli.options.types import OUT_FOLDER
 from edgekit.errors import OutputError
 from edgekit.files import writing
-from edgekit.files.output_paths import marked, refuse_existing, refuse_unwritable, require_parent
+from edgekit.files.output_paths import (
+    marked,
+    refuse_existing,
+    refuse_no_folder,
+    refuse_unwritable,
+    refuse_unwritable_folder,
+    require_parent,
+)
 from edgekit.files.permissions import umask
 from edgekit.files.writing import TEMPORARY, atomic_file, atomic_folder
 
@@ -142,6 +151,17 @@ def test_a_place_where_no_folder_can_be_is_reported_before_the_work(tmp_path):
         with pytest.raises(OutputError, match=said) as caught:
             refuse_existing(place, force=True)
         assert caught.value.hint
+
+
+@pytest.mark.parametrize("target", ["nowhere", "link", "file"])
+def test_a_link_to_no_folder_is_reported_before_the_work(tmp_path, target):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(target)
+    for refuse in (refuse_no_folder, refuse_unwritable_folder, OUT_FOLDER):
+        with pytest.raises((OutputError, click.BadParameter), match=r"leads nowhere|a f"):
+            refuse(tmp_path / "link")
+    refuse_no_folder(tmp_path / "missing")
+    refuse_no_folder(tmp_path)
 
 
 def test_the_old_folder_is_back_where_the_new_one_cannot_be_put(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.datasets.layouts import DATASETS
-from edgekit.files.output_paths import refuse_special_file, require_parent
+from edgekit.files.output_paths import refuse_no_folder, refuse_special_file, require_parent
 from edgekit.linking.choices import LINKS
 from edgekit.targets.registry import RUNTIMES, TARGETS, runtime_named, target_named
 
@@ -47,6 +47,8 @@ class _OutputPath(click.Path):
             require_parent(Path(os.fsdecode(path)))
             if not self.allow_dash:
                 refuse_special_file(Path(os.fsdecode(path)))
+            if not self.file_okay:
+                refuse_no_folder(Path(os.fsdecode(path)))
         return path
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:

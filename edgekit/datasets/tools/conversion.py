@@ -127,7 +127,7 @@ def _check_names(folder: Path, names: list[str]) -> None:
         try:
             path_below(folder, name)
         except ValueError as error:
-            raise AnnotationError(f"EdgeKit cannot write the video {error}.") from error
+            raise AnnotationError(f"EdgeKit cannot write a video: {error}.") from error
 
 
 def _link(folder: Path, name: str, target: Path) -> None:
