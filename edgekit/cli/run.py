@@ -26,7 +26,7 @@ from edgekit.cli.options.shared import (
 )
 from edgekit.cli.options.sources import input_options, specs_of
 from edgekit.cli.options.types import LINK
-from edgekit.cli.output.outcome import failure_of
+from edgekit.cli.output.outcome import INTERRUPTED, failure_of
 from edgekit.errors import UsageError
 from edgekit.pipeline.choices import DROP_POLICIES
 
@@ -197,8 +197,9 @@ def command(
             return 0
         report = _run(options, stopper)
         _show(report, as_json, to_stderr=values["events"] == "-")
-    error = report.error
-    return 130 if stopper.interrupted else error.exit_status if error else 0
+    if stopper.interrupted:
+        return INTERRUPTED.status
+    return report.error.exit_status if report.error else 0
 
 
 def _options_of(
@@ -224,7 +225,7 @@ def _run(options: RunOptions, stopper: Stopper) -> RunReport:
     """Runs until the end or a signal, and shows the progress in one line of the terminal."""
     from edgekit.cli.output.status_line import StatusLine
     from edgekit.running.run import run
-    from edgekit.system.memory_allocator import share_heap
+    from edgekit.system.memory import share_heap
 
     share_heap()
     context = click.get_current_context()

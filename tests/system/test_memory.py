@@ -10,7 +10,7 @@ import pytest
 
 COUNT = """
 import ctypes, sys, threading
-from edgekit.system.memory_allocator import share_heap
+from edgekit.system.memory import share_heap
 
 if sys.argv[1] == "shared":
     share_heap()
