@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from edgekit.cli.options.shared import (
     stdout_console,
 )
 from edgekit.cli.options.types import OUT_FILE, OUT_FOLDER, RUNTIME
+from edgekit.cli.output.outcome import INTERRUPTED
 from edgekit.cli.output.progress_bars import PhaseBars
 from edgekit.errors import BoundError, HostError
 from edgekit.targets.choices import ARITHMETICS
@@ -44,7 +44,7 @@ class _Percent(click.ParamType[float]):
     ) -> float:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)%?", str(value).strip())
         if match is None:
-            self.fail(f"{value!r} is no percentage such as 10%.", param, ctx)
+            self.fail(f"Expected a percentage, such as 10%; found {value!r}.", param, ctx)
         return float(match[1]) / 100
 
 
@@ -227,21 +227,14 @@ def command(as_json: bool, **values: object) -> int:
 
     options = build(BenchOptions, values)
     stopper = Stopper()
-
-    @contextlib.contextmanager
-    def measuring(stop: Callable[[], None]) -> Iterator[None]:
-        stopper.stop_with(stop)
-        with stopper.listening():
-            yield
-
     with PhaseBars(log_notes=False) as progress:
-        report, written = run_bench(options, progress, measuring)
+        report, written = run_bench(options, progress, stopper.stopping_with)
     if as_json:
         emit_json(report)
     else:
         _print(report, written)
     if stopper.interrupted:
-        return 130
+        return INTERRUPTED.status
     _check_changes(report, options, as_json=as_json)
     return 0
 
@@ -275,12 +268,12 @@ def _print(report: Report, written: Sequence[Path]) -> None:
     from edgekit.benchmarks.report.tables import grids, header_lines, note_lines
     from edgekit.cli.output.tables import print_grid
 
-    console = stdout_console(False)
+    console = stdout_console()
     for line in header_lines(report):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
     for grid in grids(report):
         print_grid(console, grid)
     for line in note_lines(report):
-        console.print(f"! {line}", soft_wrap=True, markup=False)
+        console.print(f"! {line}", soft_wrap=True)
     for path in written:
-        console.print(f"Wrote {path}", soft_wrap=True, markup=False)
+        console.print(f"Wrote {path}", soft_wrap=True)

@@ -95,20 +95,20 @@ def _show(engines: Mapping[str, Engine], seconds: Mapping[str, float], as_json: 
 
     from edgekit.targets.dcn_choice import fastest
 
-    console = stdout_console(as_json)
+    console = stdout_console(to_stderr=as_json)
     found: dict[str, dict[str, object]] = {}
     for name, engine in engines.items():
         how = f"built in {engine.seconds:.0f} s" if engine.built else "was there already"
-        console.print(f"{engine.path}", soft_wrap=True, markup=False)
-        console.print(f"key {engine.key}, {how}", soft_wrap=True, markup=False)
+        console.print(f"{engine.path}", soft_wrap=True)
+        console.print(f"key {engine.key}, {how}", soft_wrap=True)
         found[name] = dataclasses.asdict(engine) | {"path": str(engine.path)}
     result: object = next(iter(found.values()))
     if seconds:
         best = fastest(seconds)
         for name, value in seconds.items():
-            console.print(f"{name}: {1e3 * value:.2f} ms", soft_wrap=True, markup=False)
+            console.print(f"{name}: {1e3 * value:.2f} ms", soft_wrap=True)
             found[name] |= {"bundle": name, "ms": round(1e3 * value, 2)}
-        console.print(f"Fastest: {best}", soft_wrap=True, markup=False)
+        console.print(f"Fastest: {best}", soft_wrap=True)
         result = {"engines": list(found.values()), "fastest": best}
     if as_json:
         emit_json(result)

@@ -52,13 +52,12 @@ def info(folder: Path | None, as_json: bool) -> None:
     if as_json:
         emit_json({**_content(found), "bytes": found.size})
         return
-    console = stdout_console(as_json)
+    console = stdout_console()
     count = sum(found.pieces.values())
-    console.print(f"{found.folder}: {size_text(found.size)} in {count} pieces", markup=False,
-                  soft_wrap=True)  # fmt: skip
+    console.print(f"{found.folder}: {size_text(found.size)} in {count} pieces", soft_wrap=True)
     for kind in sorted(found.pieces):
         text = f"  {kind:<12} {found.pieces[kind]:>5}   {size_text(found.sizes[kind])}"
-        console.print(text, markup=False)
+        console.print(text)
     if count:
         console.print("To empty it: edgekit cache clear")
 
@@ -80,9 +79,8 @@ def clear(folder: Path | None, as_json: bool) -> None:
     if as_json:
         emit_json({**_content(removed), "freed_bytes": removed.size})
         return
-    console = stdout_console(as_json)
-    console.print(f"Freed {size_text(removed.size)} in {removed.folder}", markup=False,
-                  soft_wrap=True)  # fmt: skip
+    console = stdout_console()
+    console.print(f"Freed {size_text(removed.size)} in {removed.folder}", soft_wrap=True)
     if removed.others:
         console.print(f"{removed.others} files or folders that EdgeKit did not write were left.")
 

@@ -12,6 +12,7 @@ import click
 from edgekit.cli.options.shared import FiniteRange, build, common_options, emit_json, stdout_console
 from edgekit.cli.options.types import DATASET, OUT_FILE, OUT_FOLDER
 from edgekit.cli.output.progress_bars import PhaseBars
+from edgekit.datasets.layouts import PARTS
 
 if TYPE_CHECKING:
     from edgekit.datasets.tools.conversion import WrittenDataset
@@ -48,7 +49,7 @@ def _chosen(*names: str) -> Callable[[F], F]:
                 help="Number of the dataset's split, for layouts that have several.",
             ),
             click.option(
-                "--part", type=click.Choice(["all", "test", "train"]), default="all",
+                "--part", type=click.Choice(PARTS), default="all",
                 show_default=True, help="Part of the dataset to read.",
             ),
         )  # fmt: skip
@@ -121,10 +122,10 @@ def _check(decode: bool, as_json: bool, **values: object) -> None:
     if as_json:
         emit_json({"root": str(choice.root), **found.to_dict()})
     else:
-        console = stdout_console(as_json)
+        console = stdout_console()
         for fault in found.faults:
             line = f"{fault.video}: {fault.what}" if fault.video else fault.what
-            console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(line), soft_wrap=True)
         if not found.faults:
             console.print(f"{found.videos} videos, layout {found.layout}: nothing is wrong.")
     if found.faults:
@@ -220,11 +221,10 @@ def _report(written: WrittenDataset, as_json: bool) -> None:
     if as_json:
         emit_json(written.to_dict())
         return
-    console = stdout_console(as_json)
+    console = stdout_console()
     for name, path in written.files.items():
         count = written.videos[name]
-        console.print(f"{path}: {count} video{'s' if count != 1 else ''}", markup=False,
-                      soft_wrap=True)  # fmt: skip
+        console.print(f"{path}: {count} video{'s' if count != 1 else ''}", soft_wrap=True)
     for count, words in (
         (written.missing, "videos were not found; their names are those of the annotations"),
         (written.cut, "boxes were cut at the edge of their picture"),
@@ -237,7 +237,7 @@ def _report(written: WrittenDataset, as_json: bool) -> None:
 def _show(root: Path, layout: str, found: Statistics) -> None:
     from edgekit.cli.output.tables import print_facts, print_table
 
-    console = stdout_console(as_json=False)
+    console = stdout_console()
     facts = [("folder", str(root)), ("layout", layout)]
     for name, part in found.parts.items():
         facts.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,11 @@ import click
 from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.shared import common_options, emit_json, is_quiet
 from edgekit.cli.options.types import OUT
+from edgekit.cli.output.outcome import INTERRUPTED
 from edgekit.targets.bundle_choice import Named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from edgekit.demo import DemoResult
-    from edgekit.pipeline.pipeline import Pipeline
     from edgekit.running.report import SourceReport
 
 __all__ = ["command"]
@@ -62,13 +59,6 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
 
     tally = TubeTally()
     stopper = Stopper()
-
-    @contextlib.contextmanager
-    def listening(pipeline: Pipeline) -> Iterator[None]:
-        stopper.stop_with(pipeline.stop)
-        with stopper.listening():
-            yield
-
     seed = DEMO_SEED if seed is None else seed
     result = run_demo(
         bundle if isinstance(bundle, Path) else default_bundle(),
@@ -76,7 +66,7 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
         seed=seed,
         force=force,
         sinks=lambda: [StatusLine(shown=not is_quiet()).sink(), tally],
-        on_start=listening,
+        on_start=lambda pipeline: stopper.stopping_with(pipeline.stop),
     )
     report = SourceReport(
         source=f"puppets, seed {seed}",
@@ -92,7 +82,7 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
         emit_json(_json_of(report, result))
     else:
         _print(report, result)
-    return 130 if stopper.interrupted else 0
+    return INTERRUPTED.status if stopper.interrupted else 0
 
 
 def _json_of(report: SourceReport, result: DemoResult) -> dict[str, object]:
@@ -125,7 +115,7 @@ def _print(report: SourceReport, result: DemoResult) -> None:
     from edgekit.cli.running.report import print_report
 
     print_report(report, to_stderr=False)
-    console = stdout_console(False)
+    console = stdout_console()
     print_table(
         console,
         ("truth", "first frame", "last frame"),

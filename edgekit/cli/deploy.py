@@ -12,6 +12,7 @@ import click
 
 from edgekit.cli.options.bundles import require_signature
 from edgekit.cli.options.shared import FiniteRange, build, common_options, emit_json, stdout_console
+from edgekit.deploy.choices import SERVICES
 from edgekit.errors import HostError, UsageError
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _LOG = logging.getLogger(__name__)
-
-_SERVICES = ("user", "system", "none")
 
 
 @click.command(name="deploy")
@@ -52,7 +51,7 @@ _SERVICES = ("user", "system", "none")
 )
 @click.option(
     "--service",
-    type=click.Choice(_SERVICES),
+    type=click.Choice(SERVICES),
     default="user",
     show_default=True,
     help="Service manager that starts EdgeKit on the device: the user's systemd, that of the "
@@ -213,15 +212,15 @@ def _print_results(results: Sequence[HostResult]) -> None:
         )
         for each in results
     ]
-    console = stdout_console(False)
+    console = stdout_console()
     headings = ("host", "outcome", "bundle", "release", "ms a frame", "frames/s", "MB sent", "s")
     print_table(console, headings, rows, words=3)
     for each in results:
         if each.state:
             text = f"{each.host}: {each.state}"
-            console.print(text, soft_wrap=True, markup=False)
+            console.print(text, soft_wrap=True)
         if each.hint:
-            console.print(f"  {each.hint}", soft_wrap=True, markup=False)
+            console.print(f"  {each.hint}", soft_wrap=True)
 
 
 def _status(options: DeployOptions, as_json: bool) -> int:
@@ -259,8 +258,8 @@ def _print_status(found: Sequence[HostStatus]) -> None:
             )
         )
     headings = ("host", "service", "release", "bundle", "SHA-256", "EdgeKit", "deployed", "health")
-    console = stdout_console(False)
+    console = stdout_console()
     print_table(console, (*headings, "state"), rows, words=9, wrapped=(8,))
     for each in found:
         if each.hint:
-            console.print(f"{each.host}: {each.hint}", soft_wrap=True, markup=False)
+            console.print(f"{each.host}: {each.hint}", soft_wrap=True)

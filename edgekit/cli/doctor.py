@@ -41,4 +41,4 @@ def command(as_json: bool) -> None:
     if as_json:
         emit_json(found)
         return
-    print_system_report(stdout_console(as_json), found)
+    print_system_report(stdout_console(), found)

@@ -240,7 +240,7 @@ def _show_hosts(result: EvalResult) -> None:
         values = [each.frame_map, *each.video_map.values()]
         rows.append((host, *(f"{value:.3f}" for value in values), change))
     headings = ("host", "frame-mAP @0.5", *(f"video-mAP @{t}" for t in result.video_map))
-    print_table(stdout_console(as_json=False), (*headings, "frame-mAP against this machine"), rows)
+    print_table(stdout_console(), (*headings, "frame-mAP against this machine"), rows)
 
 
 def _show(result: EvalResult) -> None:
@@ -256,14 +256,14 @@ def _show(result: EvalResult) -> None:
         rows.append([name, *("-" if v is None else f"{v:.3f}" for v in values)])
     means = [result.frame_map, *result.video_map.values()]
     rows += [None, ["mean", *(f"{value:.3f}" for value in means)]]
-    console = stdout_console(as_json=False)
+    console = stdout_console()
     headings = ("class", "frame-AP @0.5", *(f"video-AP @{t}" for t in thresholds))
     print_table(console, headings, rows)
     count = len(result.tubes)
     videos = f"{count} video{'s' if count != 1 else ''}"
     console.print(f"{videos}, {result.frames} frames, linked by {result.link}.")
     for name, reason in list(result.failures.items())[:MOST_NAMED]:
-        console.print(f"{name} failed: {reason}", markup=False, soft_wrap=True)
+        console.print(f"{name} failed: {reason}", soft_wrap=True)
     if len(result.failures) > MOST_NAMED:
         more = len(result.failures) - MOST_NAMED
         console.print(f"Failed videos that are not named above: {more}. --json and -v name all.")
@@ -271,7 +271,7 @@ def _show(result: EvalResult) -> None:
 
 def _show_insight(result: EvalResult, options: EvaluateOptions) -> None:
     """Prints what ``--tracking``, ``--compare``, ``--clips`` and ``--report`` add."""
-    console = stdout_console(as_json=False)
+    console = stdout_console()
     if result.tracking is not None:
         of = result.tracking
         console.print(
@@ -283,8 +283,8 @@ def _show_insight(result: EvalResult, options: EvaluateOptions) -> None:
         from edgekit.metrics.analysis.comparison import verdicts
 
         for line in verdicts(result.comparison, str(options.compare)):
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     for name, path in result.clips.items():
-        console.print(f"{path} shows {name}", markup=False, soft_wrap=True)
+        console.print(f"{path} shows {name}", soft_wrap=True)
     if options.report is not None:
-        console.print(f"Report: {options.report}", markup=False, soft_wrap=True)
+        console.print(f"Report: {options.report}", soft_wrap=True)

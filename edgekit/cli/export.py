@@ -228,12 +228,12 @@ def command(targets: tuple[str, ...], classes: str | None, as_json: bool, **valu
 def _show(bundles: Sequence[Bundle], as_json: bool) -> None:
     from edgekit.cli.output.verification import lowering_line, print_verification
 
-    console = stdout_console(as_json)
+    console = stdout_console(to_stderr=as_json)
     print_verification(console, bundles)
     for bundle in bundles:
         if line := lowering_line(bundle):
-            console.print(f"Deformable convolutions: {line}.", soft_wrap=True, markup=False)
-        console.print(str(bundle.path), soft_wrap=True, markup=False)
+            console.print(f"Deformable convolutions: {line}.", soft_wrap=True)
+        console.print(str(bundle.path), soft_wrap=True)
     if as_json:
         emit_json({"bundles": [_summary(bundle) for bundle in bundles]})
 

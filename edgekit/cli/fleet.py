@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.cli.options.shared import FiniteRange, common_options, emit_json, stdout_console
+from edgekit.cli.output.outcome import INTERRUPTED
 from edgekit.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ __all__ = ["command"]
 
 _REFRESH = 0.5
 _RETRY = 5.0
-_INTERRUPTED = 130
 
 
 @click.command(name="fleet")
@@ -85,7 +85,7 @@ def command(
         return None
     from edgekit.cli.output.fleet_table import print_fleet
 
-    print_fleet(stdout_console(as_json), fleet, address.place)
+    print_fleet(stdout_console(), fleet, address.place)
     return None
 
 
@@ -96,7 +96,7 @@ def _watch(listener: FleetListener, fleet: Fleet, place: str) -> int:
 
     from edgekit.cli.output.fleet_table import fleet_text
 
-    console = stdout_console(False)
+    console = stdout_console()
     trouble = ""
 
     def table() -> Text:
@@ -117,4 +117,4 @@ def _watch(listener: FleetListener, fleet: Fleet, place: str) -> int:
                     time.sleep(_RETRY)
                 live.update(table(), refresh=True)
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED.status

@@ -115,7 +115,7 @@ def _show(bundle: Bundle, report: BundleReport) -> None:
         "size": f"{bundle.size / 1e6:.2f} MB",
         **{f"  {entry.path}": f"{entry.size} bytes, {entry.sha256}" for entry in manifest.files},
     }
-    console = stdout_console(False)
+    console = stdout_console()
     print_facts(console, list(facts.items()))
     if quantization is None:
         print_verification(console, [bundle])
@@ -137,7 +137,7 @@ def _show_profile(times: OperatorTimes, peak: Peak | None) -> None:
     from edgekit.cli.output.tables import print_grid
 
     for grid in profile_grids(times, peak, "this bundle"):
-        print_grid(stdout_console(False), grid)
+        print_grid(stdout_console(), grid)
 
 
 def _loss(made: Quantization) -> dict[str, str]:

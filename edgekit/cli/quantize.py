@@ -178,12 +178,12 @@ def _print(result: QuantizeResult, options: QuantizeOptions) -> None:
     from edgekit.cli.output.tables import print_grid
     from edgekit.quantization.report.tables import terminal
 
-    console = stdout_console(False)
+    console = stdout_console()
     for part in terminal(result.report, every_layer=options.sensitivity):
         if isinstance(part, str):
-            console.print(part, soft_wrap=True, markup=False)
+            console.print(part, soft_wrap=True)
         else:
             print_grid(console, part)
     for path in (options.sheet, options.html, result.bundle.path):
         if path is not None:
-            console.print(f"Wrote {path}", soft_wrap=True, markup=False)
+            console.print(f"Wrote {path}", soft_wrap=True)

@@ -53,6 +53,6 @@ def command(bundle: Path, key: str, valid_days: int | None, as_json: bool) -> No
         )
         return
     until = f"It expires after {expires}." if expires else "It does not expire."
-    console = stdout_console(as_json)
-    console.print(f"{done.path}", soft_wrap=True, markup=False)
-    console.print(f"signed by {done.key}. {until}", soft_wrap=True, markup=False)
+    console = stdout_console()
+    console.print(f"{done.path}", soft_wrap=True)
+    console.print(f"signed by {done.key}. {until}", soft_wrap=True)

@@ -289,7 +289,7 @@ def command(as_json: bool, **values: object) -> None:
             }
         )
         return
-    console = stdout_console(as_json)
+    console = stdout_console()
     where = "" if options.validate else "what was held out of "
     for root, score in zip(options.validate or options.root, result.held_out, strict=False):
         console.print(f"frame-mAP@0.5 on {where}{root}: {score:.3f}", soft_wrap=True)

@@ -10,7 +10,10 @@ from edgekit.system.plugins import Registry
 if TYPE_CHECKING:
     from edgekit.datasets.annotations import Truth
 
-__all__ = ["DATASETS", "DatasetReader"]
+__all__ = ["DATASETS", "PARTS", "DatasetReader"]
+
+PARTS = ("all", "test", "train")
+"""Parts of a dataset that a tool takes."""
 
 
 class DatasetReader(Protocol):

@@ -5,21 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from edgekit._checks import check_choice, check_range
 from edgekit._options import check_types, keep_paths
 from edgekit._parameters import argument, parameter
+from edgekit.deploy.choices import SERVICES, ServiceKind
 from edgekit.deploy.ssh import check_hosts
 from edgekit.errors import UsageError
 from edgekit.targets.bundle_choice import Named
 
-__all__ = ["SERVICES", "DeployOptions", "ServiceKind", "ServiceOptions"]
-
-ServiceKind = Literal["user", "system", "none"]
-
-SERVICES: tuple[str, ...] = get_args(ServiceKind)
-"""Ways to run the service: by the user's systemd, by that of the system, or not at all."""
+__all__ = ["DeployOptions", "ServiceOptions"]
 
 
 @dataclass(frozen=True, slots=True)

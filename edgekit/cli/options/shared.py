@@ -239,8 +239,12 @@ def emit_json(value: object) -> None:
     outcome.result = value
 
 
-def stdout_console(as_json: bool) -> Console:
-    """Returns the console for results: standard output, or standard error with ``--json``."""
+def stdout_console(*, to_stderr: bool = False) -> Console:
+    """Returns the console for results.
+
+    Args:
+        to_stderr: Whether to print on standard error, because standard output is in use.
+    """
     from edgekit.cli.output.console import Console
 
-    return Console(stderr=as_json)
+    return Console(stderr=to_stderr)

@@ -31,7 +31,7 @@ def _print_machine(console: Console, found: SystemReport) -> None:
     console.print(f"Memory   {system.memory_gib or 'unknown'} GiB")
     console.print(f"GPU      {', '.join(found.gpus) or 'none found'}", soft_wrap=True)
     cameras = "\n         ".join(line for each in found.cameras for line in _camera(each))
-    console.print(f"Cameras  {cameras or 'none found'}", soft_wrap=True, markup=False)
+    console.print(f"Cameras  {cameras or 'none found'}", soft_wrap=True)
     console.print(f"Runtime  onnx on {', '.join(found.providers) or 'nothing'}", soft_wrap=True)
     if found.opencv:
         backends = ", ".join(found.opencv.backends)
@@ -39,12 +39,12 @@ def _print_machine(console: Console, found: SystemReport) -> None:
     if found.kernel:
         kernel = found.kernel
         note = kernel.problem or f"here: {', '.join(kernel.available)}"
-        console.print(f"Cascade  {kernel.kernel} ({note})", soft_wrap=True, markup=False)
-    console.print(f"Bundle   {found.bundle or 'none'}", soft_wrap=True, markup=False)
+        console.print(f"Cascade  {kernel.kernel} ({note})", soft_wrap=True)
+    console.print(f"Bundle   {found.bundle or 'none'}", soft_wrap=True)
     if found.cache:
         size = f"{found.cache.folder}, {size_text(found.cache.bytes)}"
         hint = " (to empty it: edgekit cache clear)" if found.cache.bytes else ""
-        console.print(f"Cache    {size}{hint}", soft_wrap=True, markup=False)
+        console.print(f"Cache    {size}{hint}", soft_wrap=True)
 
 
 def _print_tables(console: Console, found: SystemReport) -> None:
@@ -77,12 +77,12 @@ def _print_missing(console: Console, found: SystemReport) -> None:
         text = f"To get {', '.join(names)}, run: {line}"
         if not line:
             text = f"Not available for this machine and Python: {', '.join(names)}"
-        console.print(text, soft_wrap=True, markup=False)
+        console.print(text, soft_wrap=True)
     for plugin in found.plugins:
         if plugin.problem:
-            console.print(f"! {plugin.problem}", soft_wrap=True, markup=False)
+            console.print(f"! {plugin.problem}", soft_wrap=True)
     for line in found.problems:
-        console.print(f"! {line}", soft_wrap=True, markup=False)
+        console.print(f"! {line}", soft_wrap=True)
     if not found.problems:
         console.print("Everything that edgekit run needs is here.")
 

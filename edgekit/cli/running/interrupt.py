@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from edgekit._early_signals import has_terminal, hung_up
+from edgekit.cli.output.outcome import INTERRUPTED
 from edgekit.cli.output.standard_streams import drop_terminals
 
 __all__ = ["Stopper"]
@@ -17,7 +18,6 @@ __all__ = ["Stopper"]
 _PATIENCE = 1.0
 """Seconds that the process has to end by itself after the second signal."""
 
-_INTERRUPTED = 130
 _HANGUP = getattr(signal, "SIGHUP", None)
 
 
@@ -50,10 +50,16 @@ class Stopper:
         if self._hung_up:
             on_hangup()
 
-    def stop(self) -> None:
-        """Stops the run in an orderly way."""
-        if self._stop is not None:
-            self._stop()
+    @contextlib.contextmanager
+    def stopping_with(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Handles signals while the block runs, as ``listening`` does.
+
+        Args:
+            stop: Function that stops what the block runs; safe to call in a signal handler.
+        """
+        self.stop_with(stop)
+        with self.listening():
+            yield
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -122,7 +128,7 @@ def _ends_at_second() -> Iterator[None]:
             if count > 1 and not over.wait(_PATIENCE):
                 with contextlib.suppress(OSError):
                     os.write(2, b"Interrupted.\n")
-                os._exit(_INTERRUPTED)
+                os._exit(INTERRUPTED.status)
 
     before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     watching = threading.Thread(target=watch, name="edgekit-signals", daemon=True)

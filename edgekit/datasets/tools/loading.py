@@ -10,16 +10,14 @@ from edgekit._checks import check_choice, check_range
 from edgekit._options import check_types
 from edgekit._parameters import parameter
 from edgekit.datasets.annotations import Truth
-from edgekit.datasets.layouts import DATASETS
+from edgekit.datasets.layouts import DATASETS, PARTS
 from edgekit.datasets.published import read_truth
 from edgekit.datasets.recognition import layouts_in
 from edgekit.errors import AnnotationError
 
-__all__ = ["PARTS", "DatasetChoice", "joined", "layout_of", "part_names", "read_parts", "whole"]
+__all__ = ["DatasetChoice", "joined", "layout_of", "part_names", "read_parts", "whole"]
 
 _LOG = logging.getLogger(__name__)
-PARTS = ("all", "test", "train")
-"""Parts of a dataset that a tool takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class DatasetChoice:
         root: Folder of the dataset.
         dataset: Name in ``edgekit.datasets.layouts.DATASETS``; None to recognize it.
         split: Number of the dataset's split, 1 to 3.
-        part: One of ``PARTS``.
+        part: One of ``edgekit.datasets.layouts.PARTS``.
     """
 
     root: Path
