@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 _SAME_ACTOR = 0.6
+"""IoU above which the boxes of two tubes are on one actor."""
+
 _FRAMES_MISSED = 20
 """Frame intervals without a frame after which a source counts as stalled."""
 
@@ -156,7 +158,7 @@ class FrameResult:
 
     @cached_property
     def actors(self) -> list[LiveTube]:
-        """Returns the tubes to draw: the best one per actor, observed before extrapolated."""
+        """Tubes to draw: the best one per actor, observed before extrapolated."""
         return one_per_actor(self.tubes)
 
     def chosen(self) -> list[tuple[list[float], int, float]]:

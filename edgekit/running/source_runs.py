@@ -66,7 +66,7 @@ class SourceRuns(Closing):
 
     Args:
         sources: Open sources, which stay open.
-        detector: Open detector, which stays open.
+        detector: Open detector, which ``close`` closes.
         factory: Factory of the sinks.
         options: Options of the run.
 

@@ -52,4 +52,4 @@ def test_drops_are_said_with_what_they_cost(declared, fps, rate):
     assert 0 < found.expected.video_map < 1
     assert list(found.to_json()["expected"]) == ["fps", "frame_map", "video_map"]
     line = load_cost_line(found)
-    assert line.startswith(f"50% of the frames were taken, {rate:.1f} a second.")
+    assert line.startswith(f"50% of the frames were processed, {rate:.1f} per second.")

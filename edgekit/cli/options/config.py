@@ -79,7 +79,7 @@ def read(path: Path, context: click.Context) -> dict[str, object]:
         content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError also for numbers of 4300 digits
         raise UsageError(
-            f"{path} is no TOML: {error}.",
+            f"{path} is not valid TOML: {error}.",
             hint='A line looks like this: source = "rtsp://camera/stream"',
         ) from error
     options = {

@@ -26,7 +26,7 @@ class _FrameSize(click.ParamType[tuple[int, int]]):
     ) -> tuple[int, int]:
         match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", str(value))
         if match is None:
-            self.fail(f"{value!r} is no WIDTHxHEIGHT such as 640x480.", param, ctx)
+            self.fail(f"Expected WIDTHxHEIGHT, such as 640x480; found {value!r}.", param, ctx)
         return int(match[1]), int(match[2])
 
 
@@ -38,7 +38,8 @@ class _PixelFormat(click.ParamType[str]):
     ) -> str:
         text = str(value).strip().upper()
         if re.fullmatch(r"[ -~]{3,4}", text) is None:
-            self.fail(f"{value!r} is no pixel format of four letters such as MJPG.", param, ctx)
+            words = f"Expected a pixel format of four letters, such as MJPG; found {value!r}."
+            self.fail(words, param, ctx)
         return text
 
 
@@ -164,7 +165,7 @@ def _clip(text: str) -> str:
             )
         if (Path(text) / MANIFEST).is_file():
             raise UsageError(
-                f"{text} is a bundle, and a video or folder of pictures was expected.",
+                f"Expected a video or a folder of pictures; found the bundle {text}.",
                 hint=f"To run it: --bundle {text}",
             )
     return text
@@ -176,7 +177,7 @@ def _camera(text: str) -> int | str:
     if text.startswith("/dev/"):
         return text
     raise UsageError(
-        f"--camera is '{text}'; a number or a device like /dev/video0 was expected.",
+        f"Expected --camera to be a number, or a device such as /dev/video0; found {text!r}.",
         hint="To use the first camera, leave out --camera. To read a file: --source FILE",
     )
 

@@ -78,11 +78,13 @@ class _Size(click.ParamType[tuple[int, int]]):
     ) -> tuple[int, int]:
         match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", str(value))
         if match is None:
-            self.fail(f"{value!r} is neither a side such as 256 nor HEIGHTxWIDTH.", param, ctx)
+            words = f"Expected one side, such as 256, or HEIGHTxWIDTH; found {value!r}."
+            self.fail(words, param, ctx)
         height = int(match[1])
         width = int(match[2] or height)
         if min(height, width) < 64 or height % 32 or width % 32:
-            self.fail(f"{value}: sides are multiples of 32, 64 at least.", param, ctx)
+            words = f"Expected sides that are multiples of 32, at least 64; found {value}."
+            self.fail(words, param, ctx)
         return height, width
 
 
@@ -98,11 +100,11 @@ class _Bytes(click.ParamType[int]):
     ) -> int:
         match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)(i?)B?", str(value), re.IGNORECASE)
         if match is None:
-            self.fail(f"{value!r} is no size such as 100MB or 2GB.", param, ctx)
+            self.fail(f"Expected a size, such as 100MB or 2GB; found {value!r}.", param, ctx)
         power = " kmgt".index(match[2].lower() or " ")
         size = int(float(match[1]) * (1024 if match[3] else 1000) ** power)
         if size < _LEAST_BYTES:
-            self.fail(f"{value} is too small: 100kB at least.", param, ctx)
+            self.fail(f"Expected at least 100kB; found {value}.", param, ctx)
         return size
 
 
@@ -124,13 +126,12 @@ class _Keep(click.ParamType[tuple[str, float]]):
         if match is not None:
             seconds = float(match[1]) * {"min": 60.0, "h": 3600.0, "d": 86400.0}[match[2]]
             if not seconds:
-                self.fail(f"{value} is no age.", param, ctx)
+                self.fail(f"Expected an age above 0; found {value}.", param, ctx)
             return "most_seconds", seconds
         # A bare number, or "5m", could be a size or an age.
         if not re.search(r"B$", str(value), re.IGNORECASE):
-            self.fail(
-                f"{value!r} is neither a size as 2GB nor an age as 90min, 12h, 7d.", param, ctx
-            )
+            words = "Expected a size, such as 2GB, or an age, such as 90min, 12h or 7d"
+            self.fail(f"{words}; found {value!r}.", param, ctx)
         return "most_bytes", BYTES.convert(value, param, ctx)
 
 

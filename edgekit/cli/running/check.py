@@ -34,11 +34,11 @@ def print_check(options: RunOptions, as_json: bool) -> None:
     for source in sources:
         if isinstance(source, AbsentSource):
             words = (
-                f"Not there: {source.name}. {source.error.message} A run would try it again while "
-                "the other sources run."
+                f"Not reachable: {source.name}. {source.error.message} A run would try it again "
+                "while the other sources run."
             )
         else:
-            words = f"Sound: {facts(source)}, with {bundle}. Nothing was written."
+            words = f"Ready: {facts(source)}, with {bundle}. Nothing was written."
         click.echo(printable(words, lines=True))
 
 

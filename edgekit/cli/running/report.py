@@ -23,7 +23,7 @@ def print_report(report: SourceReport, cpu_quota: float | None = None, *, to_std
         cpu_quota: Share of a core's time that the control group allows; None without a limit.
         to_stderr: Whether to print on standard error, because standard output is in use.
     """
-    console = stdout_console(to_stderr)
+    console = stdout_console(to_stderr=to_stderr)
     summary, count = report.summary, report.tally.tubes
     figures = ("p50", "p90", "p99", "mean")
     print_table(
@@ -58,7 +58,7 @@ def print_report(report: SourceReport, cpu_quota: float | None = None, *, to_std
     )
     _print_limits(console, cpu_quota)
     if report.error:
-        console.print(report.error.message, soft_wrap=True, markup=False)
+        console.print(report.error.message, soft_wrap=True)
     _print_skipped(console, report)
     if line := load_cost_line(report.share):
         console.print(line, soft_wrap=True)
@@ -72,7 +72,7 @@ def print_reports(report: RunReport, *, to_stderr: bool) -> None:
         report: Report of the run.
         to_stderr: Whether to print on standard error, because standard output is in use.
     """
-    console = stdout_console(to_stderr)
+    console = stdout_console(to_stderr=to_stderr)
     rows = []
     for number, source in enumerate(report.sources):
         summary = source.summary
@@ -90,7 +90,7 @@ def print_reports(report: RunReport, *, to_stderr: bool) -> None:
     _print_limits(console, report.cpu_quota)
     for number, source in enumerate(report.sources):
         if source.error:
-            console.print(f"Source {number}: {source.error.message}", soft_wrap=True, markup=False)
+            console.print(f"Source {number}: {source.error.message}", soft_wrap=True)
         if line := load_cost_line(source.share):
             console.print(f"Source {number}: {line}", soft_wrap=True)
         _print_skipped(console, source, f"Source {number}: ")
@@ -101,8 +101,7 @@ def _print_limits(console: Console, cpu_quota: float | None) -> None:
     if cpu_quota is not None:
         quota = f"{round(cpu_quota, 3):g}"
         console.print(
-            f"A quota of the control group gives this run {quota} of a core's time.",
-            soft_wrap=True,
+            f"The CPU quota of the control group limits this run to {quota} cores.", soft_wrap=True
         )
 
 
@@ -112,27 +111,27 @@ def _print_skipped(console: Console, report: SourceReport, of: str = "") -> None
     if (gate := report.summary.motion_gate) is None:
         return
     if gate.threshold is None:
-        words = "--motion-gate has found no stretch that was quiet enough to learn what noise is."
+        words = "--motion-gate found no time without motion from which to learn the noise."
     else:
         words = (
             f"Changes of up to {gate.threshold:.1f} of 255 levels were noise; motion ended "
-            f"{gate.wakes} rest{'s' if gate.wakes != 1 else ''}."
+            f"{gate.wakes} pause{'s' if gate.wakes != 1 else ''}."
         )
     console.print(f"{of}{words}", soft_wrap=True)
 
 
 def _print_outputs(console: Console, report: SourceReport, of: str = "") -> None:
     if count := report.tally.reconnects:
-        times = f"was away and came back {count} time{'s' if count != 1 else ''}."
+        times = f"was lost and reconnected {count} time{'s' if count != 1 else ''}."
         console.print(f"{of.rstrip(', ') or 'The source'} {times}")
     for sink in report.sinks:
         if words := loss_of(sink):
-            console.print(f"{of}{words}", soft_wrap=True, markup=False)
+            console.print(f"{of}{words}", soft_wrap=True)
     codecs = report.codecs
     for name, path in report.files.items():
         if path != "-":
             codec = f" ({codecs[name]})" if name in codecs else ""
-            console.print(f"Wrote {path}{codec}", soft_wrap=True, markup=False)
+            console.print(f"Wrote {path}{codec}", soft_wrap=True)
 
 
 def load_cost_line(share: ProcessedShare | None) -> str:
@@ -141,7 +140,7 @@ def load_cost_line(share: ProcessedShare | None) -> str:
         return ""
     left = share.expected
     return (
-        f"{100 * share.taken:.0f}% of the frames were taken, {left.fps:.1f} a second. "
-        f"At such a rate the shipped model has {100 * left.frame_map:.0f}% of its frame-mAP "
+        f"{100 * share.taken:.0f}% of the frames were processed, {left.fps:.1f} per second. "
+        f"At this rate the shipped model keeps {100 * left.frame_map:.0f}% of its frame-mAP "
         f"and {100 * left.video_map:.0f}% of its video-mAP on rendered clips."
     )

@@ -236,7 +236,7 @@ def test_a_check_of_sound_outputs_leaves_ports_and_places_as_they_are(
     words += ["--mqtt-buffer", str(tmp_path / "b.db"), "--serve", "0", "--metrics", "0"]
     before = sorted(tmp_path.iterdir())
     assert main(words) == 0
-    assert "Sound" in capsys.readouterr().out
+    assert "Ready: " in capsys.readouterr().out
     assert sorted(tmp_path.iterdir()) == before
 
 

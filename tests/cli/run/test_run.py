@@ -296,9 +296,9 @@ def test_a_still_video_lets_the_network_rest(edgekit, spot_folder, tmp_path):
     gaps = of_type(events_of(events), "gap")
     assert sum(gap["frames"] for gap in gaps) == report["skipped"]["still"]
     status, stdout, _ = edgekit(*arguments)
-    assert "Changes of up to 3.0 of 255 levels were noise; motion ended 0 rests." in stdout
+    assert "Changes of up to 3.0 of 255 levels were noise; motion ended 0 pauses." in stdout
     status, stdout, _ = edgekit(*arguments, "--max-frames", 9)
-    assert "no stretch that was quiet" in stdout
+    assert "found no time without motion" in stdout
     assert "motion_gate" not in json.loads(edgekit("--source", folder, "--json")[1])
 
 
@@ -478,6 +478,6 @@ def test_a_cpu_quota_is_named_in_the_report(spot_bundle, spot_video, tmp_path, c
         (tmp_path / "cpu.max").write_text(quota)
         for more in ([], [str(spot_video(5, "b.mp4"))]):
             assert run([*words, *more]) == 0
-            assert ("gives this run 0.25 of a core" in capfd.readouterr().out) is (told is not None)
+            assert ("limits this run to 0.25 cores" in capfd.readouterr().out) is (told is not None)
             assert run([*words, *more, "--json"]) == 0
             assert json.loads(capfd.readouterr().out).get("cpu_quota") == told

@@ -217,8 +217,8 @@ def test_check_names_what_is_dead(run, mjpeg_servers):
     here.start()
     status, stdout, _ = run(dead.url, here.url, more=["--check"])
     assert status == 0
-    assert f"Not there: {dead.url}. " in stdout
-    assert f"Sound: {here.url}, 128x96" in stdout
+    assert f"Not reachable: {dead.url}. " in stdout
+    assert f"Ready: {here.url}, 128x96" in stdout
     status, stdout, _ = run(dead.url, here.url, more=["--check", "--json"])
     assert ["error" in found for found in json.loads(stdout)["sources"]] == [True, False]
     assert run(dead.url, here.url, more=["--check", "--all-or-none"])[0] == 3

@@ -227,7 +227,7 @@ def test_several_may_stand_in_a_file_of_options(edgekit, spot_video, tmp_path):
     assert status == 0
     assert [source["width"] for source in json.loads(stdout)["sources"]] == [128, 128]
     status, stdout, _ = edgekit("--config", path, "--check")
-    assert stdout.count("Sound: ") == 2
+    assert stdout.count("Ready: ") == 2
 
 
 def test_sources_of_the_command_line_go_before_those_of_a_file(edgekit, spot_video, tmp_path):
