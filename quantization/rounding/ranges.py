@@ -6,6 +6,7 @@ A histogram of each tensor is kept, not the tensor, so memory does not grow with
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,9 +71,11 @@ class Histogram:
         if not max(-low, high) <= _LARGEST:
             raise FloatingPointError("NaN" if np.isnan(low) else "an infinite value")
         self.low, self.high = min(self.low, low), max(self.high, high)
+        counted = bool(self.counts.any())
         while max(-low, high) >= self.reach:
-            merged = self.counts.reshape(-1, 2).sum(1)
-            self.counts = np.pad(merged, _BINS // 4)
+            if counted:
+                merged = self.counts.reshape(-1, 2).sum(1)
+                self.counts = np.pad(merged, _BINS // 4)
             self.reach *= 2
         flat = flat[:: 1 + flat.size // _MOST_VALUES]
         # A power of two keeps values next to a bin's edge from being rounded across it.
@@ -170,11 +173,11 @@ def choose_range(seen: Histogram, method: str) -> tuple[float, float]:
         return max(low, min(seen.centres[first], 0.0)), min(high, max(seen.centres[last], 0.0))
     if method == "minmax":
         return low, high
-    loss = _squared_error if method == "mse" else _divergence
+    loss = _SquaredError(seen) if method == "mse" else partial(_divergence, seen)
     shares = np.linspace(1, 0.3, 71)
     # One limit after the other; for equal losses the wider range wins.
-    high *= float(min(shares, key=lambda share: loss(seen, low, high * share)))
-    low *= float(min(shares, key=lambda share: loss(seen, low * share, high)))
+    high *= float(min(shares, key=lambda share: loss(low, high * share)))
+    low *= float(min(shares, key=lambda share: loss(low * share, high)))
     return low, high
 
 
@@ -190,7 +193,7 @@ def rounding_noise(seen: Histogram, low: float, high: float) -> float:
         The ratio according to the histogram, at most 99.
     """
     signal = float((seen.counts * np.square(seen.centres)).sum())
-    noise = _squared_error(seen, low, high)
+    noise = _SquaredError(seen)(low, high)
     return min(99.0, 10 * float(np.log10(max(signal, 1e-30) / max(noise, signal * 1e-12, 1e-30))))
 
 
@@ -218,14 +221,20 @@ def load_histograms(path: Path) -> dict[str, Histogram]:
     return result
 
 
-def _squared_error(seen: Histogram, low: float, high: float) -> float:
-    values = seen.centres
-    step = max(high - low, 1e-30) / (_LEVELS - 1)
-    outside = values - values.clip(low, high)
-    error = np.where(outside == 0, step**2 / 12, outside**2)
-    # Zeros, which are frequent in activations, have no rounding error.
-    error[np.abs(values) < seen.reach / _BINS * 1.5] = 0
-    return float((seen.counts * error).sum())
+class _SquaredError:
+    """Expected squared error of all values, as a function of the range that the integers span."""
+
+    def __init__(self, seen: Histogram) -> None:
+        self._values = seen.centres
+        self._counts = seen.counts.astype(np.float64)
+        # Zeros, which are frequent in activations, have no rounding error.
+        self._counts[np.abs(self._values) < seen.reach / _BINS * 1.5] = 0
+
+    def __call__(self, low: float, high: float) -> float:
+        step = max(high - low, 1e-30) / (_LEVELS - 1)
+        outside = self._values - self._values.clip(low, high)
+        error = np.where(outside == 0, step**2 / 12, outside**2)
+        return float((self._counts * error).sum())
 
 
 def _divergence(seen: Histogram, low: float, high: float) -> float:
