@@ -173,6 +173,8 @@ def test_blocks_run(page, material, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(place)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    # Two processes that prepare a few samples would each take seconds to import torch.
+    monkeypatch.setattr("edgekit.training.options._WORKERS", 0)
     names: dict[str, object] = {"__name__": page.stem}
     capfd.readouterr()
     for block in blocks:

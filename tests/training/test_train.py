@@ -18,6 +18,9 @@ from edgekit.models.registry import ARCHITECTURES
 from edgekit.training.options import TrainOptions
 from edgekit.training.settings import RECIPES
 
+SMALL: dict[str, Any] = {
+    "arch": "tiny", "images": 4, "batch": 2, "input_size": 64, "origin": "scratch", "workers": 0,
+}  # fmt: skip
 FIELDS = {field.name for field in fields(TrainOptions)}
 
 
@@ -39,6 +42,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = {"classes": ["right"], "videos": {"a.mp4": video}}
     (folder / "annotations.json").write_text(json.dumps(content))
     return folder
+
+
+pytestmark = pytest.mark.usefixtures("own_networks")
 
 
 @pytest.fixture(autouse=True)
@@ -63,9 +69,8 @@ class _Phases(Progress):
 
 
 def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
-    small: dict[str, Any] = {"images": 4, "batch": 2, "input_size": 64, "origin": "scratch"}
     progress = _Phases()
-    result = edgekit.train(root, epochs=1, out=tmp_path / "run", progress=progress, **small)
+    result = edgekit.train(root, epochs=1, out=tmp_path / "run", progress=progress, **SMALL)
     assert result.weights.parent == tmp_path / "run"
     assert [epoch.number for epoch in result.history] == [1]
     assert result.held_out == ()
@@ -73,9 +78,9 @@ def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
     training = [("Training", 2), "step", "step"]
     assert progress.seen == [*reading, *storing, *training, "epoch 1"]
     with pytest.raises(OutputError, match="Add resume=True to go on with it, force=True to"):
-        edgekit.train([root], out=tmp_path / "run", **small)
+        edgekit.train([root], out=tmp_path / "run", **SMALL)
     longer = edgekit.train(
-        [str(root)], epochs=1, out=tmp_path / "run", resume=True, progress=progress, **small
+        [str(root)], epochs=1, out=tmp_path / "run", resume=True, progress=progress, **SMALL
     )
     assert longer.history == []
     # The frames are stored already, and the finished batches of a resumed run count as done.
@@ -84,11 +89,11 @@ def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
 
 def test_options_replace_those_of_a_recipe(root: Path, tmp_path: Path) -> None:
     edgekit.train(
-        root, recipe="korsal", arch="resdcn18", epochs=1, images=4, batch=2, input_size=64,
-        out=tmp_path / "run",
+        root, recipe="korsal", arch="tiny", epochs=1, images=4, batch=2, input_size=64,
+        out=tmp_path / "run", workers=0,
     )  # fmt: skip
     found = json.loads((tmp_path / "run" / "settings.json").read_text())
-    assert (found["recipe"], found["arch"], found["origin"]) == ("korsal", "resdcn18", "scratch")
+    assert (found["recipe"], found["arch"], found["origin"]) == ("korsal", "tiny", "scratch")
     assert (found["images"], found["size"]) == (4, [64, 64])
     assert (found["rate"], found["slow_rate"]) == (1.25e-4, 1.25e-4)
     assert (found["schedule"], found["augmentation"]) == ("steps", "centernet")
@@ -116,9 +121,8 @@ def test_every_recipe_is_valid(name: str) -> None:
 def test_validation_on_other_clips(
     root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    small: dict[str, Any] = {"images": 4, "batch": 2, "input_size": 64, "origin": "scratch"}
     result = edgekit.train(
-        root, validate=root, validate_every=1, epochs=2, out=tmp_path / "run", **small
+        root, validate=root, validate_every=1, epochs=2, out=tmp_path / "run", **SMALL
     )
     lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
     scores = [json.loads(line)["held_out_frame_map"] for line in lines]

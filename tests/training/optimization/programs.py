@@ -16,7 +16,9 @@ from torch import nn
 from torch.nn import functional
 
 from edgekit._progress import SILENT, Progress
+from edgekit.benchmarks.suites.support.every_command import ARCHITECTURE
 from edgekit.datasets.annotations import read_annotations
+from edgekit.models.registry import ARCHITECTURES
 from edgekit.training.data.loading import TrainingSamples
 from edgekit.training.data.preparing import ClipSource, prepared_clips
 from edgekit.training.fit import FitOptions, fit
@@ -131,10 +133,11 @@ class _Dying(Progress):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def lite(folder: Path, progress: Progress = SILENT) -> None:
-    """Trains lite0 for two epochs of two steps, as ``whole`` or, with other progress, ``dying``."""
+def fitted(folder: Path, progress: Progress = SILENT) -> None:
+    """Trains for two epochs of two steps, as ``whole`` or, with other progress, ``dying``."""
     truth = read_annotations(folder / "annotations.json")
-    options = FitOptions(origin="scratch", frame_store=folder / "store")
+    ARCHITECTURES.own["tiny"] = ARCHITECTURE
+    options = FitOptions(arch="tiny", origin="scratch", frame_store=folder / "store")
     out = folder / ("whole" if progress is SILENT else "dying")
     values = settings(images=4, batch=2, hold_out=0.25, validate_every=1)
     fit([truth], out, values, options, progress)
@@ -142,8 +145,8 @@ def lite(folder: Path, progress: Progress = SILENT) -> None:
 
 def trainings(folder: Path) -> None:
     """Trains three times; in the first training, process 0 is killed once, in the second epoch."""
-    lite(folder, _Dying())
-    lite(folder)
+    fitted(folder, _Dying())
+    fitted(folder)
     train(folder)
 
 

@@ -87,7 +87,7 @@ def test_norms_see_the_batch_of_all(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_killed_process_is_started_again_and_goes_on(trained: Path) -> None:
+def test_a_killed_process_is_started_again_and_goes_on(trained: Path, own_networks: None) -> None:
     for name in ("whole", "dying"):
         lines = (trained / name / "history.jsonl").read_text().splitlines()
         found = [json.loads(line) for line in lines]
