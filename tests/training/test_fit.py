@@ -54,13 +54,16 @@ def truth(root):
     return read_annotations(root / "annotations.json")
 
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
+
 @pytest.fixture(autouse=True)
 def _no_cache_of_the_user(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 def train(datasets, out, values=None, progress=SILENT, **choices):
-    options = FitOptions(**{"origin": "scratch", **choices})
+    options = FitOptions(**{"arch": "tiny", "origin": "scratch", **choices})
     return fit(datasets, out, values or settings(), options, progress)
 
 
@@ -97,7 +100,7 @@ def test_the_checkpoint_says_how_it_was_made(truth, tmp_path):
     both = [truth, truth]
     result = train(both, tmp_path / "r", settings(epochs=1, hold_out=0.5))
     checkpoint = load_checkpoint(result.weights)
-    assert checkpoint.spec.arch == "lite0"
+    assert checkpoint.spec.arch == "tiny"
     assert json.loads(checkpoint.metadata["classes"]) == ["left", "right"]
     assert json.loads(checkpoint.metadata["input_size"]) == [64, 64]
     first, second = result.held_out

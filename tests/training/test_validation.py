@@ -26,6 +26,9 @@ from tests.training.data.clips import of, pictures, truth
 SMALL = of(size=(64, 64), images=4, batch=2, epochs=6, hold_out=0.5, validate_every=1, early_stop=2)
 
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
+
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     folder = pictures(tmp_path_factory.mktemp("clips") / "a", 8)
@@ -40,7 +43,8 @@ def train(
     *,
     resume: bool = False,
 ) -> TrainingResult:
-    return fit([clips], out, settings, FitOptions(origin="scratch", resume=resume), progress)
+    options = FitOptions(arch="tiny", origin="scratch", resume=resume)
+    return fit([clips], out, settings, options, progress)
 
 
 def scores_in(out: Path) -> list[float]:
