@@ -44,7 +44,7 @@ def test_a_clip_replaces_what_a_file_of_options_names(run, spot_video, tmp_path)
     ("arguments", "status", "message", "hint"),
     [
         (["7"], 2, "There is no file 7 here.", "--camera 7"),
-        (["{bundle}"], 2, "is a bundle", "--bundle {bundle}"),
+        (["{bundle}"], 2, "found the bundle", "--bundle {bundle}"),
         (["nothere.mp4"], 3, "nothere.mp4", ""),
         (["a.mp4"] * 17, 2, "takes 16 at most", ""),
         (["-", "--source", "-"], 2, "given twice", ""),
