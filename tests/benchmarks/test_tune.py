@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tracemalloc
 from dataclasses import replace
@@ -21,6 +20,7 @@ from edgekit.running.run import run
 from edgekit.system.cores import most_threads
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.profile import PROFILE, Profile, tuned_options
+from tests.special_files import put_special_file
 
 SLOW, FAST, UNSURE = [10.0, 10.1, 10.2, 10.3], [5.0, 5.1, 5.2, 5.3], [5.0, 10.05, 10.15, 10.25]
 
@@ -94,12 +94,7 @@ def test_what_is_asked_for_comes_first(tune, folder):
 def test_a_profile_that_no_tuning_wrote_is_not_read(kind, tune, folder):
     tune({0: SLOW, 2: FAST})
     path = folder / PROFILE
-    path.unlink()
-    if kind == "pipe":
-        os.mkfifo(path)
-    else:
-        with path.open("wb") as file:
-            file.truncate(1 << 31)
+    put_special_file(path, kind, size=1 << 31)
     bundle = load_bundle(folder)
     tracemalloc.start()
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import struct
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli import main
+from tests.special_files import put_special_file
 
 EVAL = ["eval", "BUNDLE", "--root", "data", "--dataset"]
 READERS = {
@@ -58,22 +58,12 @@ def test_what_is_no_file_of_its_size(
 ) -> None:
     name, command = READERS[reader]
     path = Path(name)
-    path.unlink(missing_ok=True)
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    elif kind == "folder":
-        path.mkdir()
-    else:
-        heads = {
-            ".safetensors": b"\xff" * 5 + bytes(3) + b"{",
-            ".pth": b"\x80\x02",
-            ".gz": b"\x1f\x8b",
-        }
-        with path.open("wb") as file:
-            file.write(heads.get(path.suffix, b"{"))
-            file.truncate(1 << 40)
+    heads = {
+        ".safetensors": b"\xff" * 5 + bytes(3) + b"{",
+        ".pth": b"\x80\x02",
+        ".gz": b"\x1f\x8b",
+    }
+    put_special_file(path, kind, head=heads.get(path.suffix, b"{"))
     message = refusal(command, spot_bundle, capsys)
     assert path.name in message or path.parent.name in message
     if kind == "sparse":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from edgekit.deploy.on_device.agent import Agent
 from edgekit.deploy.on_device.connection import DeviceError, WorkstationConnection
+from tests.special_files import put_special_file
 
 FACTS = {
     "schema": 1, "number": 1, "replaces": None, "created": 5, "bundle": "b", "sha256": "0" * 64,
@@ -75,18 +75,7 @@ def test_missing_facts_are_no_release(folder: Path, agent: Agent) -> None:
 @pytest.mark.parametrize("kind", ["pipe", "device", "sparse", "folder", "loop"])
 def test_what_is_no_file_of_its_size(folder: Path, agent: Agent, name: str, kind: str) -> None:
     path = folder / "releases/1" / name
-    path.unlink()
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "loop":
-        path.symlink_to(path)
-    else:
-        with path.open("wb") as file:
-            file.truncate(1 << 40)
+    put_special_file(path, kind)
     for request in (
         [*requests(agent)] if name == "release.json" else [lambda: agent.options("door")]
     ):
