@@ -1,4 +1,8 @@
-"""Writes files so that a reader sees the old or the new content, never a part."""
+"""Writes files so that a reader sees the old or the new content, never a part.
+
+A file's content is on the disk before the file gets its name. Otherwise a power cut could leave the
+name with an empty file.
+"""
 
 from __future__ import annotations
 
@@ -49,18 +53,20 @@ def atomic_file(path: Path) -> Iterator[Path]:
         refuse_special_file(path)
         with temporary_file(path.parent, split_name(path)[1]) as temporary:
             yield temporary
-            _share(temporary)
+            _share_and_sync(temporary)
             temporary.replace(path)
 
 
-def _share(path: Path) -> None:
-    """Gives a new file the permissions that the umask allows; never the target of a link.
+def _share_and_sync(path: Path) -> None:
+    """Gives a new file the permissions that the umask allows, and waits until it is on the disk.
 
-    Whoever may write to the folder can put a link to another file of this user there.
+    Links are refused, because whoever may write to the folder can put a link to another file of
+    this user there.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         os.fchmod(handle, 0o666 & ~umask())
+        os.fsync(handle)
     finally:
         os.close(handle)
 

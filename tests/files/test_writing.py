@@ -41,6 +41,19 @@ def test_a_file_appears_whole(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
+def test_the_content_is_on_the_disk_before_the_file_has_its_name(tmp_path, monkeypatch):
+    path, sync, synced = tmp_path / "a.txt", os.fsync, []
+
+    def watched(handle):
+        sync(handle)
+        synced.append((Path(f"/proc/self/fd/{handle}").read_text(), path.exists()))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    with atomic_file(path) as temporary:
+        temporary.write_text("whole")
+    assert synced == [("whole", False)]
+
+
 @pytest.mark.parametrize("length", range(238, 256))
 @pytest.mark.parametrize("ending", [".txt", ".json.gz", ""])
 def test_what_the_folder_takes_as_a_name_can_be_written(length, ending, tmp_path):
