@@ -61,7 +61,8 @@ def make_linker(
         delay_seconds: Seconds of later frames that refine the boxes of finished tubes; replaces
             ``delay``; for ``edgekit`` only.
         frame_size: Width and height in pixels, the limits of ``korsal-motion``.
-        history: Number of its newest frames that a tube remembers; None for all.
+        history: Number of its newest frames that a tube remembers; None for all. For ``edgekit`` it
+            also limits the time, in frames at 25 per second.
 
     Raises:
         UsageError: There is no such linker, or an argument has a wrong type, is out of range or

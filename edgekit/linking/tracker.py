@@ -61,7 +61,8 @@ class OnlineLinker:
             with no more frames than this are dropped, unless all are.
         delay: Number of later frames, at 25 per second, that refine the boxes of finished tubes; 0
             keeps the live boxes.
-        history: Number of its newest frames that a track remembers; None for all.
+        history: Number of its newest frames that a track remembers, and the time that it remembers
+            in frames at 25 per second; None for all.
 
     Attributes:
         classes: Number of classes.

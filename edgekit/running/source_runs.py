@@ -33,7 +33,10 @@ __all__ = ["SourceRuns"]
 
 _LOG = logging.getLogger(__name__)
 _LIVE_HISTORY = 9000
-"""Frames of a tube from a live source that its event keeps, so that memory stays bounded."""
+"""Newest frames of a tube from a live source that its event keeps, at most six minutes of them.
+
+Without the limit, memory would grow as long as a tube lives.
+"""
 
 
 @dataclass(slots=True)

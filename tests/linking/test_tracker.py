@@ -334,6 +334,20 @@ def test_an_endless_stream_needs_no_more_memory() -> None:
     assert (tube.start, tube.end) == (450, 499)
 
 
+def test_the_history_of_a_slow_source_is_limited_in_time() -> None:
+    """Five frames per second fill it after a fifth of the frames, not five times later."""
+    linker, sizes = OnlineLinker(3, history=50), []
+    for index, frame in enumerate(itertools.islice(itertools.cycle(random_video(5, 200)), 400)):
+        linker.update(frame, index / 5)
+        sizes.append(len(linker._history.table.id))
+    assert max(sizes[20:]) <= max(sizes[:20])
+    still = OnlineLinker(2, history=50)
+    for index in range(500):
+        still.update(found((100, 100, [0.8, 0.0])), index / 5)
+    (tube,) = still.finish()
+    assert (tube.start, tube.end) == (490, 499)
+
+
 def test_while_nothing_moves_no_time_passes_for_tracks() -> None:
     frame, nothing = found((100, 100, [0.8, 0.0])), Detections.empty(2)
     linker = OnlineLinker(2)

@@ -47,7 +47,8 @@ class History:
 
     Args:
         classes: Number of classes.
-        frames: Number of newest frames to remember; None for all.
+        frames: Number of newest frames to remember, and the time to remember in frames at 25 per
+            second; None for all.
         fields: Number of state fields to store.
     """
 
@@ -107,13 +108,17 @@ class History:
         rows = np.flatnonzero(self.table.id[: self._count] == id)
         if self._frames is not None:
             rows = rows[-self._frames :]
+            ages = np.cumsum(self.table.elapsed[rows][::-1])
+            rows = rows[len(rows) - np.searchsorted(ages, self._frames, "right") :]
         return Rows(*(column[rows] for column in self.table))
 
     def _tidy(self, alive: Array, frame: int, room: int) -> None:
         old = Rows(*(column[: self._count] for column in self.table))
         stay = np.isin(old.id, alive, assume_unique=False)
         if self._frames is not None:
-            stay &= old.frame >= frame - self._frames
+            is_first = np.diff(old.frame, prepend=-1) != 0  # rows of a frame have the same time
+            times = np.cumsum(np.where(is_first, old.elapsed, 0))
+            stay &= (old.frame >= frame - self._frames) & (times > times[-1:] - self._frames)
         rows = np.flatnonzero(stay)
         capacity = max(_SMALLEST, 2 * (len(rows) + room))
         self.table = _empty(capacity, old.states.shape[1], old.scores.shape[1])
