@@ -7,6 +7,7 @@ name with an empty file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -54,6 +55,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         with temporary_file(path.parent, split_name(path)[1]) as temporary:
             yield temporary
             _share_and_sync(temporary)
+            refuse_special_file(path)  # one may have appeared meanwhile
             temporary.replace(path)
 
 
@@ -156,6 +158,7 @@ def atomic_folder(
 
     Raises:
         OutputError: The folder cannot be replaced, as in ``refuse_existing``, or cannot be written.
+            What another program puts at ``path`` meanwhile stays, unless ``force`` allows it.
     """
     path = Path(path)
     refuse_existing(path, force=force, mark=mark)
@@ -169,6 +172,7 @@ def atomic_folder(
                     make_private(file)
             else:
                 temporary.chmod(0o777 & ~umask())
+            refuse_existing(path, force=force, mark=mark)  # something may have appeared meanwhile
             if path.exists():
                 _replace(path, temporary)
             else:
@@ -178,16 +182,22 @@ def atomic_folder(
 
 
 def _replace(path: Path, new: Path) -> None:
-    """Replaces a folder by another; the old folder stays if that fails."""
+    """Replaces a folder, or a link to one, by another folder; the old one stays if that fails."""
+    seen = path.lstat()
     aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
+    old = aside / "old"
     try:
-        path.replace(aside / "old")
+        path.replace(old)
         try:
+            if not os.path.samestat(seen, old.lstat()):
+                raise OSError(errno.ESTALE, "another program replaced it meanwhile")
             new.replace(path)
         except BaseException:
-            (aside / "old").replace(path)
+            old.replace(path)
             raise
-        shutil.rmtree(aside / "old", ignore_errors=True)
+        if old.is_symlink():
+            old.unlink()
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         with contextlib.suppress(OSError):
             aside.rmdir()

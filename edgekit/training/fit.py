@@ -167,6 +167,8 @@ class _Run:
         settings, progress, state = self.settings, self.progress, self.out / STATE
         finished = trainer.resume(state) if resume else 0
         if self.group.first:  # an unwritable folder is reported before the first epoch
+            if not resume:  # another run may have begun here while the clips were prepared
+                may_resume(self.out, resume=False, force=self.options.force)
             begin(self.out, self._record(), finished // settings.steps)
         history: list[Epoch] = []
         progress.phase("Training", settings.epochs * settings.steps)

@@ -90,9 +90,9 @@ def add_to_history(out: Path, epoch: Epoch) -> None:
     record: dict[str, object] = {"epoch": epoch.number, **epoch.losses, "rate": epoch.rate}
     if epoch.held_out:
         record["held_out_frame_map"] = epoch.held_out
-    line = json.dumps(record)
-    with writing(out / HISTORY), (out / HISTORY).open("a") as file:
-        file.write(f"{line}\n")
+    # The whole file is replaced, as appending would follow a link or wait for a pipe.
+    lines = [*_lines(out / HISTORY), json.dumps(record)]
+    _write(out / HISTORY, "".join(f"{line}\n" for line in lines))
 
 
 def _lines(path: Path) -> list[str]:

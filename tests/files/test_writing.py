@@ -327,3 +327,108 @@ def test_links_at_the_path_of_an_output_are_replaced_and_their_targets_stay(tmp_
         assert (tmp_path / name).read_text() == "new"
         assert not (tmp_path / name).is_symlink()
     assert other.read_text() == "old"
+
+
+@pytest.mark.parametrize("holds", ["m.json", "other"])
+def test_a_link_at_the_path_of_a_folder_is_replaced_and_its_target_stays(tmp_path, holds):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / holds).write_text("old")
+    (tmp_path / "link").symlink_to(other)
+    mark = "m.json" if holds == "m.json" else None
+    with atomic_folder(tmp_path / "link", force=True, mark=mark) as temporary:
+        (temporary / "f").write_text("new")
+    assert names(tmp_path) == ["link", "other"]
+    assert not (tmp_path / "link").is_symlink()
+    assert names(tmp_path / "link") == ["f"]
+    assert (other / holds).read_text() == "old"
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+    (path / "theirs").write_text("theirs")
+
+
+def _link(path: Path) -> None:
+    _folder(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+APPEARS = {
+    "folder": _folder,
+    "empty folder": Path.mkdir,
+    "file": lambda path: path.write_text("theirs"),
+    "link": _link,
+    "link to nothing": lambda path: path.symlink_to("nowhere"),
+    "circular link": lambda path: path.symlink_to(path),
+    "pipe": os.mkfifo,
+}
+
+
+def _state(folder: Path) -> dict[str, object]:
+    return {
+        str(path.relative_to(folder)): (path.lstat().st_ino, path.is_file() and path.read_bytes())
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["nothing before", "old folder before"])
+@pytest.mark.parametrize("appears", APPEARS)
+def test_what_appears_at_the_path_of_a_folder_during_the_work_stays(tmp_path, appears, old):
+    path = tmp_path / "folder"
+    if old:
+        _folder(path)
+        (path / "m.json").touch()
+
+    def work() -> None:
+        with atomic_folder(path, force=old, mark="m.json"):
+            if old:
+                path.rename(tmp_path / "moved")
+            APPEARS[appears](path)
+            state.update(_state(tmp_path))
+
+    state: dict[str, object] = {}
+    if old and appears == "empty folder":  # it may be replaced, as before the work
+        work()
+        assert names(path) == []
+        return
+    with pytest.raises(OutputError):
+        work()
+    left = {name: value for name, value in state.items() if not name.startswith(TEMPORARY)}
+    assert _state(tmp_path) == left
+
+
+@pytest.mark.parametrize("kind", [atomic_file, atomic_folder])
+@pytest.mark.parametrize("appears", APPEARS)
+def test_what_takes_the_place_of_the_parent_during_the_work_stays(tmp_path, kind, appears):
+    parent = tmp_path / "parent"
+    parent.mkdir()
+
+    def work() -> None:
+        with kind(parent / "new"):
+            parent.rename(tmp_path / "moved")
+            APPEARS[appears](parent)
+            state.update(_state(tmp_path))
+
+    state: dict[str, object] = {}
+    with pytest.raises(OutputError):
+        work()
+    left = {name: value for name, value in state.items() if not name.startswith("moved")}
+    found = _state(tmp_path)
+    assert {name: found[name] for name in left} == left
+    assert not any(name.endswith("/new") for name in found)
+
+
+@pytest.mark.parametrize("appears", ["folder", "empty folder", "pipe"])
+def test_what_appears_at_the_path_of_a_file_during_the_work_stays(tmp_path, appears):
+    path = tmp_path / "file"
+
+    def work() -> None:
+        with atomic_file(path) as temporary:
+            temporary.write_text("new")
+            APPEARS[appears](path)
+
+    with pytest.raises(OutputError):
+        work()
+    assert names(tmp_path) == ["file"]
+    assert not path.is_file()

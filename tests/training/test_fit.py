@@ -121,6 +121,20 @@ def test_a_run_in_the_way_is_kept(truth, tmp_path):
     assert (tmp_path / WEIGHTS).read_bytes() == before
 
 
+def test_a_run_that_begins_in_the_folder_meanwhile_is_kept(truth, tmp_path):
+    out = tmp_path / "run"
+
+    def begins(_):
+        out.mkdir()
+        (out / WEIGHTS).write_text("theirs")
+
+    options = FitOptions(arch="tiny", origin="scratch")
+    with pytest.raises(OutputError, match="earlier run"):
+        fit([truth], out, settings(epochs=1), options, SILENT, begins)
+    assert [path.name for path in out.iterdir()] == [WEIGHTS]
+    assert (out / WEIGHTS).read_text() == "theirs"
+
+
 def test_there_is_nothing_to_resume(truth, tmp_path):
     with pytest.raises(BadInputError, match=r"nothing to resume: no .*other/state\.pt") as caught:
         train([truth], tmp_path / "other", settings(), resume=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgekit.errors import OutputError
 from edgekit.training.result import Epoch
-from edgekit.training.run_folder import HISTORY, SETTINGS, add_to_history, begin
+from edgekit.training.run_folder import HISTORY, LAST, SETTINGS, add_to_history, begin
 from tests.training.data.clips import of
 
 
@@ -71,3 +73,41 @@ def test_a_history_without_end_is_not_read(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(OutputError, match="1099511627776 bytes"):
         begin(tmp_path, {}, 1)
+
+
+@pytest.mark.parametrize("name", [HISTORY, SETTINGS, LAST])
+@pytest.mark.parametrize("target", ["other", "nowhere", LAST, "/dev/full", "pipe"])
+def test_links_among_the_files_of_a_run_lead_nowhere_else(
+    tmp_path: Path, name: str, target: str
+) -> None:
+    other = tmp_path / "other"
+    other.write_text("theirs")
+    os.mkfifo(tmp_path / "pipe")
+    out = tmp_path / "run"
+    out.mkdir()
+    begin(out, {}, 0)
+    (out / name).unlink(missing_ok=True)
+    (out / name).symlink_to(tmp_path / target if target != LAST else name)
+    with contextlib.suppress(OutputError):  # for a pipe and a device
+        begin(out, {}, 0)
+    with contextlib.suppress(OutputError):
+        add_to_history(out, Epoch(1, {"total": 1.0}))
+    assert other.read_text() == "theirs"
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("target", ["other", "nowhere", HISTORY, "/dev/full", "pipe"])
+def test_a_link_that_takes_the_place_of_the_history_during_the_run_is_not_followed(
+    tmp_path: Path, target: str
+) -> None:
+    other = tmp_path / "other"
+    other.write_text("theirs\n")
+    os.mkfifo(tmp_path / "pipe")
+    begin(tmp_path / "run", {}, 0)
+    (tmp_path / "run" / HISTORY).unlink()
+    place = HISTORY if target == HISTORY else tmp_path / target
+    (tmp_path / "run" / HISTORY).symlink_to(place)
+    with contextlib.suppress(OutputError):  # for a pipe and a device
+        add_to_history(tmp_path / "run", Epoch(1, {"total": 1.0}))
+    assert other.read_text() == "theirs\n"
+    assert not (tmp_path / "nowhere").exists()

@@ -70,12 +70,9 @@ def write_datasets(
             of a link.
     """
     refuse_unwritable_folder(folder)
-    for part in truths:
-        if (folder / part).exists() and not force:
-            raise OutputError(
-                f"{folder / part} already exists.",
-                hint=f"Add {parameter('force', True)} to replace it, or choose another folder.",
-            )
+    files = {part: folder / part for part in truths}
+    for path in files.values():
+        _refuse_existing(path, force)
     videos = {video.name: video for truth in truths.values() for video in truth.videos}
     names = {name: _name_in(folder, video) for name, video in videos.items()}
     _check_names(folder, list(names.values()))
@@ -95,15 +92,23 @@ def write_datasets(
     for name, video in videos.items():
         if video.path is not None and video.path.exists():
             _link(folder, names[name], video.path)
-    files = {part: folder / part for part in truths}
     for part, content in contents.items():
         with atomic_file(files[part]) as temporary:
             temporary.write_bytes(content)
+            _refuse_existing(files[part], force)  # it may have appeared meanwhile
     missing = sum(video.path is None or not video.path.exists() for video in videos.values())
     cut = sum(cut for _, cut, _ in plain.values())
     left_out = sum(left_out for _, _, left_out in plain.values())
     counts = {part: len(truth.videos) for part, truth in truths.items()}
     return WrittenDataset(files, counts, missing, cut, left_out)
+
+
+def _refuse_existing(path: Path, force: bool) -> None:
+    if path.exists() and not force:
+        raise OutputError(
+            f"{path} already exists.",
+            hint=f"Add {parameter('force', True)} to replace it, or choose another folder.",
+        )
 
 
 def _name_in(folder: Path, video: VideoTruth) -> str:

@@ -68,6 +68,16 @@ def test_nothing_is_replaced(tmp_path: Path, clip: Callable[..., Path]) -> None:
     assert (tmp_path / "new/annotations.json").read_text() == "mine"
 
 
+def test_what_takes_the_name_of_the_annotations_while_videos_are_linked_stays(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    path = clip(tmp_path / "given/a.mp4").rename(tmp_path / "given/annotations.json")
+    with pytest.raises(OutputError, match="already exists"):
+        write_datasets(tmp_path / "new", {"annotations.json": truth(path, name="annotations.json")})
+    assert [each.name for each in (tmp_path / "new").iterdir()] == ["annotations.json"]
+    assert (tmp_path / "new/annotations.json").samefile(path)
+
+
 def test_two_videos_of_one_name_are_refused(tmp_path: Path, clip: Callable[..., Path]) -> None:
     one = truth(clip(tmp_path / "a/x.mp4"), name="x")
     other = truth(clip(tmp_path / "b/x.mp4"), name="x.mp4")
