@@ -73,6 +73,7 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.ClipsSink("clips", before=31),
         lambda: edgekit.ClipsSink("clips", after=float("nan")),
         lambda: edgekit.ClipsSink("clips", most_bytes=0.5),
+        lambda: edgekit.ClipsSink("clips").start("run"),
     ],
     "Detections": [
         lambda: edgekit.Detections(1, 2),
@@ -111,6 +112,8 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.EventsSink("events", rotate=0),
         lambda: edgekit.EventsSink("events", keep=-1),
         lambda: edgekit.EventsSink("events", source_index=True),
+        lambda: edgekit.EventsSink("events").start(None),
+        lambda: edgekit.EventsSink("events").tube((0, 1)),
     ],
     "FileOptions": [lambda: edgekit.FileOptions(events=3)],
     "FrameOptions": [
@@ -122,18 +125,25 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.LiveVideoSink(None),
         lambda: edgekit.LiveVideoSink("v.mkv", seconds="long"),
         lambda: edgekit.LiveVideoSink("v.mkv", rotate=-1),
+        lambda: edgekit.LiveVideoSink("v.mkv").end(3),
     ],
-    "Metrics": [lambda: edgekit.Metrics(8080), lambda: edgekit.Metrics("9090", several="yes")],
+    "Metrics": [
+        lambda: edgekit.Metrics(8080),
+        lambda: edgekit.Metrics("9090", several="yes"),
+        lambda: edgekit.Metrics("9090").sink(tuple).start("run"),
+    ],
     "MqttSink": [
         lambda: edgekit.MqttSink(3),
         lambda: edgekit.MqttSink("mqtt://127.0.0.1", buffer="b", most=0),
         lambda: edgekit.MqttSink("mqtt://127.0.0.1", buffer="b", facts={}),
+        lambda: edgekit.MqttSink("mqtt://127.0.0.1", buffer="b").lost("1"),
     ],
     "NetworkOptions": [lambda: edgekit.NetworkOptions(serve=8080)],
     "PictureSink": [
         lambda: edgekit.PictureSink(3),
         lambda: edgekit.PictureSink(None),
         lambda: edgekit.PictureSink("p.png", truth=[(0, 1)]),
+        lambda: edgekit.PictureSink("p.png").gap(3),
     ],
     "Pipeline": [
         lambda: edgekit.Pipeline("clip.mp4", None, None),
@@ -187,7 +197,12 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.Tubes([edgekit.LiveTube(0, -1, 0.5, [], 0, 0, 1)], ("a",)),
         lambda: edgekit.Tubes([edgekit.LiveTube(0, None, 0.5, [], 0, 0, 1)], ("a",)),
     ],
-    "VideoSink": [lambda: edgekit.VideoSink(None), lambda: edgekit.VideoSink("out.xyz")],
+    "VideoSink": [
+        lambda: edgekit.VideoSink(None),
+        lambda: edgekit.VideoSink("out.xyz"),
+        lambda: edgekit.VideoSink("v.mp4").start(3),
+        lambda: edgekit.VideoSink("v.mp4").frame(PICTURE),
+    ],
     "bench": [
         lambda: edgekit.bench(3),
         lambda: edgekit.bench(SCORES),

@@ -41,7 +41,7 @@ import msgspec
 
 from edgekit._checks import as_flag, as_whole, required_path, unless_none
 from edgekit.media.sinks._lines_file import LinesFile
-from edgekit.media.sinks.sink import Sink, started
+from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.pipeline.stage_timer import StageTimes
@@ -52,6 +52,7 @@ __all__ = ["SCHEMA", "EventsSink", "age_json", "skipped_json", "stages_json", "t
 SCHEMA = 1
 
 
+@single_run
 class EventsSink(Sink):
     """Writes events to a file or stream, always as complete lines.
 
@@ -208,7 +209,8 @@ class EventsSink(Sink):
 
     def _write(self, event: dict[str, object]) -> None:
         if self._stream is None:
-            started(self._file).add(self._line(event))
+            assert self._file is not None
+            self._file.add(self._line(event))
         else:
             self._stream.write(self._line(event))
             self._stream.flush()

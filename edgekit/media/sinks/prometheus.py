@@ -15,7 +15,7 @@ from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.media.serving.address import parse_address
 from edgekit.media.serving.wsgi import serve
 from edgekit.media.sinks.health import SinkHealth
-from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import INTENDED, FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Tube
@@ -172,6 +172,7 @@ class Metrics:
             ) from error
 
 
+@single_run
 class MetricsSink(Sink):
     """Counts the results of one source; made by ``Metrics.sink``.
 

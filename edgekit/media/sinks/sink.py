@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import functools
+import threading
+from collections.abc import Callable
 from typing import TypeVar
 
+from edgekit._checks import as_instance
 from edgekit.errors import UsageError
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
-__all__ = ["Sink", "started"]
+__all__ = ["Sink", "single_run"]
 
-T = TypeVar("T")
+S = TypeVar("S", bound="Sink")
+
+_ARGUMENTS: dict[str, tuple[str, type]] = {
+    "start": ("info", RunInfo),
+    "gap": ("gap", Gap),
+    "frame": ("result", FrameResult),
+    "tube": ("tube", Tube),
+    "bundle": ("change", BundleChange),
+    "lost": ("count", int),
+    "end": ("summary", RunSummary),
+}
+"""Name and type of the argument of each method that takes one."""
+
+_NEW, _STARTED, _ENDED, _CLOSED = "has not started", "has started", "has ended", "is closed"
 
 
 class Sink:
@@ -25,6 +42,9 @@ class Sink:
 
     A run may change to another bundle between two frames, and calls ``bundle`` then. If the classes
     differ, all tubes have ended before.
+
+    EdgeKit's own sinks refuse calls in another order. Several threads may call one of them: it
+    handles their calls one after the other.
     """
 
     @property
@@ -111,15 +131,68 @@ class Sink:
         """Releases the sink's resources; it may be called twice."""
 
 
-def started(part: T | None) -> T:
-    """Returns what a sink has from its start to its end.
+class _Progress:
+    """How far a sink is in its run, and the lock of its calls."""
 
-    Raises:
-        UsageError: It is None: the sink has not started, or is closed.
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # a signal handler may close a sink in the middle of a call
+        self.state = _NEW
+
+
+def single_run(kind: type[S]) -> type[S]:
+    """Makes a class of sinks refuse wrong arguments and calls out of order.
+
+    Several threads may call such a sink; it handles their calls one after the other. A call that is
+    refused raises ``UsageError`` and changes nothing.
+
+    Args:
+        kind: Class of sinks.
     """
-    if part is None:
-        raise UsageError(
-            "Expected a sink that has started; found one that has not, or that is closed.",
-            hint="Call start first, and use a new sink for each run.",
-        )
-    return part
+    methods = {name: _checked(getattr(kind, name), *rule) for name, rule in _ARGUMENTS.items()}
+    for name, method in {**methods, "close": _closing(kind.close)}.items():
+        setattr(kind, name, method)
+    return kind
+
+
+def _checked(method: Callable[..., None], argument: str, expected: type) -> Callable[..., None]:
+    """Returns a sink's method with checks of its argument and of the calls before it."""
+    name = method.__name__
+    needed = _NEW if name == "start" else _STARTED
+    after = {"start": _STARTED, "end": _ENDED}.get(name, needed)
+    words = f"an object of {expected.__module__}.{expected.__name__}"
+
+    @functools.wraps(method)
+    def checked(self: Sink, *given: object, **named: object) -> None:
+        for value in (*given, *named.values()):
+            as_instance(argument, value, expected, words)
+        progress = _progress_of(self)
+        with progress.lock:
+            if progress.state != needed:
+                raise UsageError(
+                    f"Expected a sink that {needed}, for its method {name}; found one that "
+                    f"{progress.state}.",
+                    hint="Call start first and close last, and use a new sink for each run.",
+                )
+            method(self, *given, **named)
+            if progress.state == needed:  # not closed meanwhile
+                progress.state = after
+
+    return checked
+
+
+def _closing(method: Callable[..., None]) -> Callable[..., None]:
+    """Returns a sink's ``close``, after which the other methods refuse calls."""
+
+    @functools.wraps(method)
+    def close(self: Sink) -> None:
+        progress = _progress_of(self)
+        with progress.lock:
+            progress.state = _CLOSED
+            method(self)
+
+    return close
+
+
+def _progress_of(sink: Sink) -> _Progress:
+    progress: _Progress = vars(sink).setdefault("_progress", _Progress())
+    return progress

@@ -17,7 +17,7 @@ from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.drawing.drawn_boxes import DrawnBoxes
 from edgekit.media.drawing.stage_chart import draw_stages
 from edgekit.media.drawing.timeline import THUMBNAIL_HEIGHT, Thumbnail, TimelineRow, draw_timeline
-from edgekit.media.sinks.sink import Sink, started
+from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
@@ -40,6 +40,7 @@ class _Ranked(NamedTuple):
 
 
 # Many attributes: its arguments, and what it collects for the picture.
+@single_run
 class PictureSink(Sink):
     """Draws a summary picture when the run is over.
 
@@ -105,7 +106,8 @@ class PictureSink(Sink):
         """Keeps thumbnails of some frames."""
         index = result.frame.index
         self._last = index
-        self._info = started(self._info).seen(result.frame)
+        assert self._info is not None
+        self._info = self._info.seen(result.frame)
         self._annotator.follow(result)
         self._drawn.frame(result)
         if self._thumbnails and index < self._thumbnails[-1].frame + self._distance:

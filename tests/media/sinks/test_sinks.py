@@ -8,14 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from edgekit.errors import OutputError, UsageError
+from edgekit.errors import OutputError
 from edgekit.linking.published import LiveTube
 from edgekit.media.drawing import timeline
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks.events import EventsSink
 from edgekit.media.sinks.summary_picture import MOST_ROWS, PictureSink
 from edgekit.media.sinks.video.file import VideoSink
-from edgekit.media.sinks.video.live import LiveVideoSink
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.pipeline.stage_timer import STAGES, StageTimes
 from edgekit.runtime.types import Detections, Frame, Tube
@@ -165,30 +164,6 @@ def test_events_on_a_full_disk_end_with_a_whole_line(small_disk):
     text = path.read_text()
     assert text.endswith("\n")
     assert len([json.loads(line) for line in text.splitlines()]) > 10
-
-
-@pytest.mark.parametrize(
-    ("make", "name"),
-    [
-        (EventsSink, "events.jsonl"),
-        (PictureSink, "picture.png"),
-        (VideoSink, "video.mp4"),
-        (LiveVideoSink, "video.mkv"),
-    ],
-)
-def test_a_sink_that_has_not_started_says_so(tmp_path, make, name):
-    sink = make(tmp_path / name)
-    with pytest.raises(UsageError, match="Expected a sink that has started; found one that has"):
-        sink.frame(result_of())
-    sink.close()
-    assert not list(tmp_path.iterdir())
-
-
-def test_events_after_the_end_are_refused(tmp_path):
-    sink = EventsSink(tmp_path / "events.jsonl")
-    feed(sink, [result_of()])
-    with pytest.raises(UsageError, match="or that is closed"):
-        sink.frame(result_of(1))
 
 
 @pytest.mark.parametrize("make", [EventsSink, VideoSink])

@@ -24,7 +24,7 @@ from edgekit.media.sinks.mqtt._link import BrokerLink, StatusTopic
 from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage, check_name
 from edgekit.media.sinks.mqtt._status import RunStatus, now_text
 from edgekit.media.sinks.mqtt.broker import Broker
-from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
@@ -41,6 +41,7 @@ _LAST_SECONDS = 5.0
 
 
 # Many attributes: its arguments, and the state of one run.
+@single_run
 class MqttSink(Sink):
     """Sends the start, updates and end of each tube, and a retained status.
 

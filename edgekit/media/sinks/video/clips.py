@@ -15,7 +15,7 @@ from edgekit.errors import OutputError
 from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file, refuse_full, remove_left
 from edgekit.media.sinks.events import SCHEMA, tube_json
-from edgekit.media.sinks.sink import Sink
+from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.media.sinks.video._clip_folder import ClipFolder
 from edgekit.media.sinks.video._earlier_frames import EarlierFrames
 from edgekit.media.sinks.video.file import VideoSink
@@ -36,6 +36,7 @@ _MOST_TIMES = 1000
 
 
 # Many attributes: its arguments, the clips being written, and what the run asks about them.
+@single_run
 class ClipsSink(Sink):
     """Writes an annotated video for each shown tube, and a JSON file that describes the tube.
 

@@ -12,7 +12,7 @@ from edgekit.files.writing import atomic_file
 from edgekit.media._opencv import fits_opencv
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile
-from edgekit.media.sinks.sink import Sink, started
+from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.media.sinks.video._avi import AviFile
 from edgekit.media.sinks.video._matroska import MatroskaFile
 from edgekit.media.sinks.video._mp4 import Mp4File
@@ -40,6 +40,7 @@ def check_encoder(path: Path, info: RunInfo) -> None:
 
 
 # Many attributes: the paths, the open file and the end of one run's video.
+@single_run
 class VideoSink(Sink):
     """Writes the annotated frames as a video, which appears when the run is over.
 
@@ -105,7 +106,8 @@ class VideoSink(Sink):
         image = self._annotator.draw_result(result)
         size = (image.shape[0], image.shape[1])
         if self._video is None or (self._empty and size != self._size):
-            self._info = started(self._info).seen(result.frame)
+            assert self._info is not None
+            self._info = self._info.seen(result.frame)
             self._open(size)
         assert self._video is not None
         self._empty = False

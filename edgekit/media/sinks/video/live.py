@@ -11,7 +11,7 @@ from edgekit.errors import OutputError
 from edgekit.files.output_paths import refuse_unwritable
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile, make_room
-from edgekit.media.sinks.sink import Sink, started
+from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.media.sinks.video._matroska import MatroskaFile
 from edgekit.media.sinks.video._timed_frames import FrameGroup, TimedFrames
 from edgekit.media.sinks.video.codecs import FORMATS
@@ -25,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 
 # Many attributes: its arguments, and the state of the file that is written.
+@single_run
 class LiveVideoSink(Sink):
     """Writes the annotated frames as a video that can be played while it grows.
 
@@ -107,7 +108,8 @@ class LiveVideoSink(Sink):
         image = self._annotator.draw_result(result)
         size = (image.shape[0], image.shape[1])
         if self._frames is None or (self._empty and size != self._frames.size):
-            self._info = started(self._info).seen(result.frame)
+            assert self._info is not None
+            self._info = self._info.seen(result.frame)
             self._open(size)
         assert self._frames is not None
         self._empty = False

@@ -17,7 +17,7 @@ pytest.importorskip("av")
 from edgekit.benchmarks.suites.support.browser import find_chromium, open_browser
 from edgekit.media.sinks.video.file import VideoSink
 from edgekit.media.sinks.video.live import LiveVideoSink
-from edgekit.pipeline.results import FrameResult, RunInfo
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame
 
 TIMES = [n / 25 for n in range(30)] + [1.2 + n / 5 for n in range(10)]
@@ -91,7 +91,7 @@ def write(path, make, *, end=True):
         image = np.full((240, 320, 3), colour_at(seconds), np.uint8)
         sink.frame(FrameResult(Frame(index, seconds, image), Detections.empty(1), []))
     if end:
-        sink.end(None)
+        sink.end(RunSummary(1, 0, 1.0, {}))
         sink.close()
     return sink
 

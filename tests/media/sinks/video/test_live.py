@@ -13,11 +13,12 @@ from edgekit.errors import OutputError
 from edgekit.media.sinks.queued import QueuedSink
 from edgekit.media.sinks.video.live import LiveVideoSink
 from edgekit.media.sources.opencv.file import FileSource
-from edgekit.pipeline.results import FrameResult, Gap, RunInfo
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame
 from edgekit.system import backoff
 
 INFO = RunInfo("camera 0", 320, 240, 25.0, None, ("walk",))
+SUMMARY = RunSummary(1, 0, 1.0, {})
 
 
 def result_of(index, seconds=None, *, size=(240, 320)):
@@ -74,7 +75,7 @@ def test_the_video_plays_while_it_grows(started, tmp_path):
             assert path.exists()
         if index % 20 == 19:
             assert len(played(path)) == max(index // 25 * 25, 0)
-    sink.end(None)
+    sink.end(SUMMARY)
     sink.close()
     sink.close()
     found = played(path)
@@ -90,7 +91,7 @@ def test_frames_have_the_times_of_their_source(started, tmp_path):
     sink = started(tmp_path / "out.mkv")
     for index, seconds in enumerate(times):
         sink.frame(result_of(index, seconds))
-    sink.end(None)
+    sink.end(SUMMARY)
     assert [time for time, _ in played(tmp_path / "out.mkv")] == pytest.approx(times, abs=0.002)
 
 
@@ -98,7 +99,7 @@ def test_a_source_of_uneven_times_is_no_damaged_one(started, tmp_path, caplog):
     sink = started(tmp_path / "out.mkv")
     for index in range(80):
         sink.frame(result_of(index, 0.04 * index + 0.26 * (index // 7)))
-    sink.end(None)
+    sink.end(SUMMARY)
     caplog.clear()
     with FileSource(tmp_path / "out.mkv") as source:
         assert len(list(source)) == 80
@@ -109,7 +110,7 @@ def test_a_clock_that_jumps_back_does_not_stop_the_video(started, tmp_path):
     sink = started(tmp_path / "out.mkv")
     for index, seconds in enumerate([8.0, 8.5, 0.0, 0.5, 0.5, 1.0]):
         sink.frame(result_of(index, seconds))
-    sink.end(None)
+    sink.end(SUMMARY)
     expected = [0, 0.5, 0.54, 1.04, 1.08, 1.58]
     assert [time for time, _ in played(tmp_path / "out.mkv")] == pytest.approx(expected, abs=0.002)
 
@@ -126,7 +127,7 @@ def test_a_camera_that_goes_leaves_nothing_unwritten(started, tmp_path):
 def test_any_length_of_it_plays(started, tmp_path):
     sink = started(tmp_path / "out.mkv")
     give(sink, range(75))
-    sink.end(None)
+    sink.end(SUMMARY)
     content = (tmp_path / "out.mkv").read_bytes()
     draw = np.random.default_rng(3)
     counts = []
@@ -142,7 +143,7 @@ def test_frames_of_another_or_an_odd_size_are_fitted(started, tmp_path):
     sink = started(tmp_path / "out.mkv")
     for index, size in enumerate([(121, 163), (48, 64), (900, 20)]):
         sink.frame(result_of(index, size=size))
-    sink.end(None)
+    sink.end(SUMMARY)
     assert len(played(tmp_path / "out.mkv")) == 3
 
 
@@ -150,7 +151,7 @@ def test_videos_of_earlier_runs_are_kept(started, tmp_path):
     for run in range(4):
         sink = started(tmp_path / "out.mkv", keep=2)
         give(sink, range(run + 1))
-        sink.end(None)
+        sink.end(SUMMARY)
         sink.close()
     lengths = {file.name: len(played(file)) for file in tmp_path.iterdir()}
     assert lengths == {"out.mkv": 4, "out.1.mkv": 3, "out.2.mkv": 2}
@@ -159,7 +160,7 @@ def test_videos_of_earlier_runs_are_kept(started, tmp_path):
 def test_a_large_video_goes_on_in_a_new_file(started, tmp_path):
     sink = started(tmp_path / "out.mkv", rotate=2_000, keep=30, seconds=0.4)
     give(sink, range(100))
-    sink.end(None)
+    sink.end(SUMMARY)
     found = [played(file) for file in tmp_path.iterdir()]
     assert len(found) > 2
     assert sum(map(len, found)) == 100
@@ -182,7 +183,7 @@ def test_a_full_disk_costs_frames_and_not_the_video(started, small_disk):
     assert before % 25 == 0
     filler.unlink()
     give(sink, range(index, index + 30))
-    sink.end(None)
+    sink.end(SUMMARY)
     sink.close()
     assert len(played(small_disk / "out.mkv")) > before + 25
     assert not list(small_disk.glob("out.*.mkv"))
@@ -194,7 +195,7 @@ def test_a_video_that_is_removed_goes_on_in_a_new_file(started, tmp_path, caplog
     give(sink, range(40))
     path.unlink()
     give(sink, range(40, 100))
-    sink.end(None)
+    sink.end(SUMMARY)
     sink.close()
     assert len(played(path)) == 75  # all but the cluster that was removed
     assert f"{path} was removed" in caplog.text
@@ -206,7 +207,7 @@ def test_a_video_that_is_renamed_stays_one_file(started, tmp_path):
     give(sink, range(40))
     (tmp_path / "out.mkv").rename(tmp_path / "moved.mkv")
     give(sink, range(40, 100))
-    sink.end(None)
+    sink.end(SUMMARY)
     sink.close()
     assert len(played(tmp_path / "moved.mkv")) == 100
     assert not (tmp_path / "out.mkv").exists()
@@ -231,7 +232,7 @@ def test_no_room_for_temporary_files_is_said(started, small_disk, tmp_path, monk
         give(sink, range(60), noisy)
     (small_disk / "filler").unlink()
     give(sink, range(60, 90))
-    sink.end(None)
+    sink.end(SUMMARY)
     sink.close()
     assert len(played(tmp_path / "out.mkv")) >= 30
     assert list(small_disk.iterdir()) == []
