@@ -144,14 +144,10 @@ _FORCE = click.option(
 
 @command.command(name="convert")
 @_chosen("--from", "--dataset")
-@click.option(
-    "--to", type=click.Choice(["json"]), default="json", show_default=True,
-    help="Layout to write.",
-)  # fmt: skip
 @click.option("-o", "--out", type=OUT_FOLDER, required=True, help="Folder to write to.")
 @_FORCE
 @common_options
-def _convert(to: str, out: Path, force: bool, as_json: bool, **values: object) -> None:
+def _convert(out: Path, force: bool, as_json: bool, **values: object) -> None:
     """Write a dataset in EdgeKit's own layout.
 
     Videos are not copied: those below the folder are named by their path, and others are linked
@@ -163,7 +159,6 @@ def _convert(to: str, out: Path, force: bool, as_json: bool, **values: object) -
     from edgekit.datasets.tools.conversion import write_datasets
     from edgekit.datasets.tools.loading import DatasetChoice, read_parts
 
-    del to
     parts = read_parts(build(DatasetChoice, values))
     named = len(parts) > 1
     files = {f"annotations-{name}.json" if named else "annotations.json": truth

@@ -61,7 +61,7 @@ def test_a_dataset_is_converted_and_divided(clips: Path, tmp_path: Path, capsys:
         content["videos"][f"{number}{video.name}"] = content["videos"][video.name]
     (clips / "annotations.json").write_text(json.dumps(content))
     new = tmp_path / "new"
-    found = said(capsys, "dataset", "convert", clips, "--from", "json", "--to", "json", "-o", new)
+    found = said(capsys, "dataset", "convert", clips, "--from", "json", "-o", new)
     assert found["videos"] == {"annotations.json": 5}
     found = said(capsys, "dataset", "split", new, "--train", 0.6, "--seed", 3)
     assert found["videos"] == {"annotations-train.json": 3, "annotations-test.json": 2}
