@@ -1,4 +1,4 @@
-"""Measures one row of ``edgekit bench`` in its own process, with its own memory and start.
+"""Measures one row of ``edgekit bench``, in a process that no other row has used.
 
 ``python -m edgekit.benchmarks.worker`` reads requests from standard input and answers on standard
 output; see ``edgekit.benchmarks.protocol``.

@@ -1,4 +1,4 @@
-"""Pairs the frames of calibration footage as ``edgekit.runtime`` does."""
+"""Pairs each frame of calibration footage with the earlier one that the cascade needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks single arguments, and words what was expected and found.
+"""Checks single arguments; the error says what was expected and what was found.
 
 A function ``as_...`` returns the argument as the type that the caller works with.
 """

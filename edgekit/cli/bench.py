@@ -85,7 +85,7 @@ class _Percent(click.ParamType[float]):
         is_flag=True,
         help="Measure the time of each operator and layer of the model too, with the runtime's "
         "profiler, and compare it with the peak of this machine (a roofline). With --compare, "
-        "EdgeKit names the operator that moved.",
+        "EdgeKit names the operator whose time changed most.",
     ),
 )
 @headed(

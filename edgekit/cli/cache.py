@@ -42,7 +42,7 @@ def command() -> None:
 @_FOLDER
 @common_options
 def info(folder: Path | None, as_json: bool) -> None:
-    """Show where the cache is and how large.
+    """Show the folder and the size of the cache.
 
     Example: edgekit cache info
     """

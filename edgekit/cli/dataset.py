@@ -150,9 +150,10 @@ _FORCE = click.option(
 def _convert(out: Path, force: bool, as_json: bool, **values: object) -> None:
     """Write a dataset in EdgeKit's own layout.
 
-    Videos are not copied: those below the folder are named by their path, and others are linked
-    from there. A dataset with parts becomes annotations-train.json and annotations-test.json,
-    another one annotations.json. Boxes are cut at the edges of their picture.
+    Videos are not copied. The annotations name a video below the folder of --out by its path;
+    EdgeKit makes a link there to any other video. A dataset with parts becomes
+    annotations-train.json and annotations-test.json, another one annotations.json. Boxes are cut at
+    the edges of their picture.
 
     Example: edgekit dataset convert clips --from json -o converted
     """

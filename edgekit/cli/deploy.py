@@ -27,7 +27,9 @@ _LOG = logging.getLogger(__name__)
 @click.command(name="deploy")
 @click.argument("words", nargs=-1, metavar="HOST... [BUNDLE]")
 @click.option(
-    "--status", is_flag=True, help="Show what each HOST runs, and how. Nothing is changed."
+    "--status",
+    is_flag=True,
+    help="Show the current release and the health of the service on each HOST.",
 )
 @click.option(
     "--rollback",
@@ -101,7 +103,7 @@ def command(
     HOST is a name that ssh accepts, such as pi@camera-1. BUNDLE is a folder, or 'shipped' for the
     shipped bundle. EdgeKit copies itself, its packages and the bundle, measures a few frames there,
     and puts the new release on trial as a service. The device needs Python and an SSH server, and
-    no network. Without --config, it keeps its options. docs/deploy.md describes each step.
+    no network. Without --config, the service keeps its options. docs/deploy.md describes each step.
 
     Example: edgekit deploy pi@camera-1 pi@camera-2 artifacts/korsal-lite0-ucf24-onnx-int8
     """

@@ -145,22 +145,22 @@ __all__ = ["command"]
 @click.option(
     "--results",
     type=OUT_FOLDER,
-    help="Folder for the detections of each video, as soon as it is finished. The same command "
-    "continues from there after an interruption. [default: in the work cache, which `edgekit "
-    "cache` shows]",
+    help="Folder to save the detections of each finished video in. After an interruption, the "
+    "same command continues from there. [default: in the work cache, which `edgekit cache` shows]",
 )
 @click.option(
     "--strict",
     is_flag=True,
-    help="Stop at the first video that fails. By default it is named, the figures are those of the "
-    "other videos, and the exit status is 3.",
+    help="Stop at the first video that fails. By default, EdgeKit names each video that fails, "
+    "scores the others, and ends with status 3.",
 )
 @click.option(
     "--report",
     type=OUT_FILE,
     help="File to write a report to: a page if its name ends in .html, JSON if it ends in .json. "
     "It has the accuracy of classes, videos and groups of boxes, errors by kind, precision-recall "
-    "curves, a confusion matrix and early labels. Not with --protocol published.",
+    "curves, a confusion matrix, and how early in a video its class is known. Not with --protocol "
+    "published.",
 )
 @click.option(
     "--clips",

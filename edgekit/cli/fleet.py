@@ -51,10 +51,10 @@ def command(
 ) -> int | None:
     """Show the state of all devices that report to an MQTT broker.
 
-    BROKER is the address that the devices have as edgekit run --mqtt, with the part of the prefix
-    that they share: mqtt://HOST, mqtt://user:password@HOST:PORT/PREFIX, or mqtts:// for TLS.
-    Without a prefix, all devices of the broker are shown. The variable EDGEKIT_MQTT may hold the
-    address, so that other users of this machine do not see the password.
+    BROKER is the address that the devices use in edgekit run --mqtt, with the part of the prefix
+    that is the same for all: mqtt://HOST, mqtt://user:password@HOST:PORT/PREFIX, or mqtts:// for
+    TLS. Without a prefix, all devices of the broker are shown. The variable EDGEKIT_MQTT may hold
+    the address, so that other users of this machine do not see the password.
 
     The table is renewed until Ctrl-C. It marks devices that are degraded (!), stale (?) or dead
     (x), and says why.

@@ -1,4 +1,4 @@
-"""Collects the detections of a bundle in one annotated video, or in several that must not fail."""
+"""Collects the detections of a bundle in annotated videos; ends with the first that fails."""
 
 from __future__ import annotations
 

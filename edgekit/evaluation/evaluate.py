@@ -111,9 +111,9 @@ def evaluate(
             workers process the videos. They read bundle and videos by the paths of this machine.
         host: Names of devices for ``ssh``, on which the EdgeKit that is installed there runs the
             bundle too. The result has their scores as ``hosts``.
-        results: Folder for the detections of each video, as soon as it is finished. A later call
-            with the same bundle and options takes them from there. By default it is in EdgeKit's
-            cache, where an interrupted evaluation continues too.
+        results: Folder to save the detections of each finished video in. A later call with the same
+            bundle and options takes them from there. By default it is in EdgeKit's cache, where an
+            interrupted evaluation continues too.
         strict: Whether the first video that fails ends the evaluation. By default it is named in
             ``failures`` of the result, and the figures are those of the other videos.
         report: File to write a report to: a page if its name ends in ``.html``, JSON if it ends in

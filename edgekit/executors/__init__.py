@@ -1,1 +1,1 @@
-"""Runs a function over independent items, in processes or on a cluster: videos, layers."""
+"""Runs a function over many items, such as videos or layers, in processes or on a cluster."""

@@ -1,4 +1,4 @@
-"""Notices that the path of a bundle leads to another folder."""
+"""Notices that a link in a bundle's path now leads to another folder."""
 
 from __future__ import annotations
 

@@ -163,8 +163,8 @@ class Cascade:
     def release(self, tensor: Array) -> None:
         """Takes back a network input, to fill it for a later picture.
 
-        This saves memory from being mapped anew. The caller must not use the input afterwards. An
-        input that is never given back stays as it is.
+        The system then need not map its memory again. The caller must not use the input
+        afterwards. An input that is never given back stays as it is.
         """
         self._buffers.give(tensor)
 

@@ -1,4 +1,4 @@
-"""Knows whether this process is EdgeKit's own, or another program's that uses EdgeKit.
+"""Tells whether this process is EdgeKit's own, or another program's that uses EdgeKit.
 
 Only in its own process may EdgeKit change what all threads share: the environment, signal handlers,
 standard streams, warnings and logging.

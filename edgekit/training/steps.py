@@ -1,4 +1,4 @@
-"""Follows the steps of a run: shows them, estimates the rest, and saves the run now and then."""
+"""Follows the steps of a run: shows them, estimates the remaining time, and saves the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DEVICE. Sizes of blobs in ncnn, and checks that the rules for layers share."""
+"""DEVICE. Sizes of ncnn's blobs (its tensors), and checks that the rules of several layers use."""
 
 from __future__ import annotations
 

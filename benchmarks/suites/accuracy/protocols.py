@@ -5,7 +5,7 @@ that ``edgekit eval --save-detections`` saved. With the folder of UCF101-24's an
 a file, it makes detections from the test list as ``evaluation_time`` does.
 
 The differences between the rows are those of the rules: all of them score the boxes that EdgeKit
-selects, and the tubes that its linker makes. The rules are written anew here from the public code
+selects, and the tubes that its linker makes. The rules are written again here, from the public code
 of each program, apart from EdgeKit's metrics. ``docs/protocols.md`` describes them.
 """
 

@@ -1,4 +1,4 @@
-"""Kills deployments at random moments, and asks the services that ran before.
+"""Kills deployments at random moments, and checks that the earlier release still runs.
 
 Two simulated devices run a first release. A deployment of another bundle to both is killed by
 SIGKILL after a random time, again and again: ``edgekit deploy`` itself, its ``ssh`` to the first

@@ -38,8 +38,9 @@ def config_option(command: F) -> F:
         callback=_take,
         metavar="FILE",
         help="TOML file to read options from. Each key is the long name of an option without the "
-        "leading --: fps = 10, motion-gate = true. CLIPs stand under source: source = "
-        '["a.mp4", "b.mp4"]. Options on the command line replace those of the file.',
+        "leading --: fps = 10, motion-gate = true. Give each CLIP under the key "
+        'source: source = ["a.mp4", "b.mp4"]. Options on the command line replace those of the '
+        "file.",
     )(command)
 
 

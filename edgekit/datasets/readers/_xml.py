@@ -1,4 +1,4 @@
-"""Reads XML from others: without entities and document types, within limits of nesting and size."""
+"""Reads untrusted XML: no entities or document types, limited nesting and size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers the releases of a service, and knows which one is current."""
+"""Numbers the releases of a service, and finds the current one."""
 
 from __future__ import annotations
 

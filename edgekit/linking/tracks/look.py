@@ -1,4 +1,4 @@
-"""The time of a processed frame, and what the tracks of EdgeKit's linker conclude from it."""
+"""The time of a processed frame, and the limits that EdgeKit's linker derives from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides who may see the page: by a token, its cookie, and a limit on wrong guesses.
+"""Decides who may see the live page: by a token, its cookie, and a limit on wrong guesses.
 
 The module knows nothing of HTTP except the values of a few headers.
 """

@@ -1,4 +1,4 @@
-"""Numbers the frames of a source on across reconnects, as one stream."""
+"""Continues the frame numbers of a source after a reconnect, as if it were one stream."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ __all__ = ["BgrConverter"]
 class BgrConverter:
     """Converts the frames of one stream with FFmpeg's ``scale`` filter.
 
-    The filter takes its pictures from a pool. PyAV's own conversion allocates each picture anew;
-    glibc (before 2.38) cannot use the aligned memory of freed pictures again, and so the memory of
-    several large live sources grew to twice its size.
+    The filter takes its pictures from a pool. PyAV's own conversion allocates a new picture each
+    time; glibc (before 2.38) cannot use the aligned memory of freed pictures again, and so the
+    memory of several large live sources grew to twice its size.
 
     Args:
         name: Name of the source, for messages.

@@ -1,4 +1,4 @@
-"""Opens a file or stream with PyAV and reads its packets; raises ``_unreadable``'s reasons."""
+"""Opens a file or stream with PyAV, and reads its packets; an error gives the reason in words."""
 
 from __future__ import annotations
 
