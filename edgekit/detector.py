@@ -29,6 +29,7 @@ from edgekit.runtime.native import setting
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Array, Detections
 from edgekit.targets.base import Session, SessionOptions
+from edgekit.targets.bundle_choice import SHIPPED, bundle_named, shipped_bundle
 from edgekit.targets.registry import open_session
 
 _LOG = logging.getLogger(__name__)
@@ -61,6 +62,12 @@ def recent_frames_of(bundle: Bundle) -> RecentFrames | None:
     return RecentFrames(cascade.interval)
 
 
+def _load(bundle: Path | str) -> Bundle:
+    if bundle_named(bundle) is SHIPPED:
+        return shipped_bundle()
+    return load_bundle(required_path("bundle", bundle))
+
+
 class Detector(Closing):
     """Finds actions in consecutive pictures. A context manager.
 
@@ -69,7 +76,7 @@ class Detector(Closing):
     their pictures one after the other.
 
     Args:
-        bundle: Bundle to run, or its folder.
+        bundle: Bundle to run, its folder, or the text ``shipped`` for the shipped bundle.
         options: Options for the runtime session.
         top_k: Largest number of peaks per frame; None for the bundle's own value.
 
@@ -93,9 +100,7 @@ class Detector(Closing):
         if options is not None:
             as_instance("options", options, SessionOptions, "edgekit.SessionOptions")
         most = None if top_k is None else as_whole("top_k", top_k, least=1)
-        self.bundle = (
-            bundle if isinstance(bundle, Bundle) else load_bundle(required_path("bundle", bundle))
-        )
+        self.bundle = bundle if isinstance(bundle, Bundle) else _load(bundle)
         self._cascade = cascade_of(self.bundle)
         self._top_k = most or self.bundle.manifest.decode.top_k
         self.session: Session = open_session(self.bundle, options)

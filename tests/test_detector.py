@@ -20,6 +20,13 @@ def pictures(seed, count=4):
     return np.random.default_rng(seed).integers(0, 255, (count, 120, 160, 3), np.uint8)
 
 
+def test_the_shipped_bundle_has_a_name(detector):
+    with Detector("shipped", options=SessionOptions(threads=1)) as named:
+        assert named.bundle.sha256 == detector.bundle.sha256
+    with pytest.raises(BundleError, match="shipped is not a bundle"):
+        Detector("./shipped")
+
+
 def test_detections_know_their_classes(detector):
     assert detector.detect(pictures(0)[0]).classes == detector.classes
 
