@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from edgekit._parameters import parameter
+from edgekit._printable import listed
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -255,11 +256,10 @@ def check_choice(
     Raises:
         UsageError: The name is not among them.
     """
-    if value is None or (isinstance(value, str) and value in choices):
-        return
-    known = f"one of {', '.join(choices)}{where and f' {where}'}"
-    found = repr(value) if isinstance(value, str) else described(value)
-    raise UsageError(f"Expected {parameter(name)} to be {known}; found {found}.", hint=hint)
+    if not (value is None or (isinstance(value, str) and value in choices)):
+        known = f"one of {listed(choices)}{where and f' {where}'}"
+        found = repr(value) if isinstance(value, str) else described(value)
+        raise UsageError(f"Expected {parameter(name)} to be {known}; found {found}.", hint=hint)
 
 
 def unexpected(

@@ -7,9 +7,11 @@ or sent as a label, control characters are replaced by escapes: ESC by ``\\x1b``
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from itertools import islice
 from typing import Any
 
-__all__ = ["printable", "printable_json", "printable_struct", "size_text"]
+__all__ = ["listed", "printable", "printable_json", "printable_struct", "size_text"]
 
 _FORMATTING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 """Line separators, direction marks and other invisible characters."""
@@ -17,7 +19,16 @@ _FORMATTING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U
 # Most commands never meet such a character: `re` compiles a pattern when it is first needed.
 _HIDDEN = f"[\x00-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]"
 _HIDDEN_IN_LINES = f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]"
+_LISTED = 50
+"""Names in a list; EdgeKit itself has fewer of each kind, but packages may add thousands."""
+
 _RAW_IN_JSON = f"[\x7f-\x9f{_FORMATTING}]"
+
+
+def listed(names: Collection[str], between: str = ", ") -> str:
+    """Returns a text with the first 50 of some names, and the number of the others."""
+    rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return between.join(islice(names, _LISTED)) + rest
 
 
 def printable(text: str, *, lines: bool = False) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit._printable import printable, printable_json, size_text
+from edgekit._printable import listed, printable, printable_json, size_text
 
 
 def test_what_moves_the_cursor_or_hides_is_escaped() -> None:
@@ -21,6 +21,14 @@ def test_what_moves_the_cursor_or_hides_is_escaped() -> None:
 def test_names_in_any_writing_stay() -> None:
     for name in ("Größe", "走る", "می‌دود", "👩‍🚒", "a\u00a0b", r"C:\x"):
         assert printable(name) == name
+
+
+def test_of_thousands_of_names_the_first_are_listed() -> None:
+    assert listed([]) == ""
+    assert listed(["a", "b"], "|") == "a|b"
+    names = [f"n{number}" for number in range(20_000)]
+    assert listed(names[:50]) == ", ".join(names[:50])
+    assert listed(names) == ", ".join(names[:50]) + " and 19950 more"
 
 
 @given(st.text(st.characters()))

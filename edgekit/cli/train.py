@@ -16,7 +16,7 @@ from edgekit.cli.options.shared import (
     is_quiet,
     stdout_console,
 )
-from edgekit.cli.options.types import BYTES, DATASET, OUT, OUT_FOLDER, SIZE, NameType
+from edgekit.cli.options.types import BYTES, DATASET, OUT_FOLDER, SIZE, NameType
 from edgekit.cli.output.progress_bars import PhaseBars
 from edgekit.models.registry import ARCHITECTURES
 from edgekit.runtime.kinds import KINDS
@@ -223,7 +223,7 @@ def _default(name: str) -> str:
 )
 @click.option(
     "--frame-store",
-    type=OUT,
+    type=OUT_FOLDER,
     help="Folder for the frames of videos, which are stored once as pictures and reused by later "
     "runs. Folders of pictures are read where they are. [default: ~/.cache/edgekit]",
 )
@@ -241,7 +241,9 @@ def _default(name: str) -> str:
     "[default: 2]",
 )
 @click.option("--name", help="Name of the model. [default: ARCH-DATASET]")
-@click.option("-o", "--out", type=OUT, help="Folder to write the run to. [default: runs/NAME]")
+@click.option(
+    "-o", "--out", type=OUT_FOLDER, help="Folder to write the run to. [default: runs/NAME]"
+)
 @click.option(
     "--logdir",
     type=OUT_FOLDER,

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit._parameters import parameter
+from edgekit._printable import listed
 from edgekit.classes import CLASS_LISTS
 from edgekit.datasets._faults import leaving_out_faults
 from edgekit.datasets._locations import VideoFinder
@@ -96,7 +97,7 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
     """
     if dataset not in DATASETS:
         raise UsageError(
-            f"{parameter('dataset')} is '{dataset}', expected one of {', '.join(DATASETS)}.",
+            f"{parameter('dataset')} is '{dataset}', expected one of {listed(DATASETS)}.",
             hint=f"For annotations of your own, use {parameter('dataset', 'json')}.",
         )
     try:

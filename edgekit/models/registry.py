@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from edgekit._checks import check_choice
+from edgekit._printable import listed
 from edgekit.errors import CheckpointError, UsageError
 from edgekit.system.plugins import Registry, import_object
 
@@ -131,7 +132,7 @@ def identify(state: Mapping[str, Tensor]) -> NetworkSpec:
     if name is not None:
         return _spec(name, ARCHITECTURES[name], state)
     raise CheckpointError(
-        f"Expected the weights of one of {', '.join(ARCHITECTURES)}; found {len(state)} keys "
+        f"Expected the weights of one of {listed(ARCHITECTURES)}; found {len(state)} keys "
         f"that belong to none of them: {_some(state)}.",
         hint="Give the checkpoint of a CenterNet or KORSAL detector.",
     )

@@ -7,6 +7,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgekit.system.distributions import metadata_text
+
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
@@ -49,7 +51,8 @@ def _plugins(path: tuple[str, ...]) -> tuple[Plugin, ...]:
     for one in distributions(path=list(path)):
         try:
             # Reading the metadata of every package would take long.
-            if f"[{_PREFIX}" in (one.read_text("entry_points.txt") or ""):
+            if f"[{_PREFIX}" in metadata_text(one, "entry_points.txt"):
+                metadata_text(one, "METADATA")  # a pipe is refused, which would be waited for
                 # An older copy, further along the path, does not count.
                 found.setdefault(one.metadata["Name"], _plugins_of(one))
         except Exception as error:  # the parsers' exceptions have no common base class

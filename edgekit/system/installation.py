@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgekit.system.distributions import metadata_text
+
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
@@ -203,7 +205,10 @@ def _rank(distribution: Distribution) -> tuple[bool, bool, bool]:
 
 
 def _holds(distribution: Distribution) -> bool:
-    if _PACKAGE.name not in (distribution.read_text("top_level.txt") or "").split():
+    try:
+        if _PACKAGE.name not in metadata_text(distribution, "top_level.txt").split():
+            return False
+    except (OSError, ValueError):
         return False
     recorded = _direct_url(distribution)
     if recorded.get("dir_info", {}).get("editable"):
@@ -214,7 +219,7 @@ def _holds(distribution: Distribution) -> bool:
 def _direct_url(distribution: Distribution) -> dict[str, dict[str, object]]:
     import json
 
-    text = distribution.read_text("direct_url.json")
+    text = metadata_text(distribution, "direct_url.json")
     found: dict[str, dict[str, object]] = json.loads(text) if text else {}
     return found
 

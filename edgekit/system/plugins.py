@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar, cast
 
+from edgekit._printable import listed
 from edgekit.errors import EdgeKitError, PluginError
 from edgekit.system.entry_points import Plugin, installed_plugins
 
@@ -196,7 +197,7 @@ def _unexpected(plugin: Plugin, value: str, expected: str, found: object) -> Plu
 
 
 def _ambiguous(plugins: list[Plugin]) -> PluginError:
-    names = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in plugins)
+    names = listed([f"{plugin.distribution} {plugin.version}" for plugin in plugins], " and ")
     return PluginError(
         f"The name {plugins[0].name!r} in {plugins[0].group} is taken twice, by {names}.",
         hint=f"Uninstall one of them: pip uninstall {plugins[-1].distribution}",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgekit._parameters import parameter
 from edgekit.errors import BadInputError, OutputError
-from edgekit.files.output_paths import writing
+from edgekit.files.output_paths import refuse_unwritable_folder, writing
 from edgekit.files.reading import read_regular
 from edgekit.files.writing import atomic_file
 from edgekit.training.result import Epoch
@@ -43,8 +43,10 @@ def may_resume(out: Path, *, resume: bool, force: bool) -> bool:
 
     Raises:
         BadInputError: There is no run to resume.
-        OutputError: There is a run that is neither to be resumed nor replaced.
+        OutputError: There is a run that is neither to be resumed nor replaced, or the folder cannot
+            be written.
     """
+    refuse_unwritable_folder(out)
     restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     if restarted:  # torchrun starts again with the same words after a process has failed
         return (out / STATE).is_file()

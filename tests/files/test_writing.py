@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.cli.options.types import OUT_FOLDER
+from edgekit.cli.options.types import OUT, OUT_FILE, OUT_FOLDER, OUT_OR_STDOUT
 from edgekit.errors import OutputError
 from edgekit.files import writing
 from edgekit.files.output_paths import (
@@ -175,6 +175,13 @@ def test_a_link_to_no_folder_is_reported_before_the_work(tmp_path, target):
             refuse(tmp_path / "link")
     refuse_no_folder(tmp_path / "missing")
     refuse_no_folder(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [OUT, OUT_FILE, OUT_FOLDER, OUT_OR_STDOUT])
+def test_an_option_names_no_output_that_cannot_be_created(tmp_path, kind):
+    with pytest.raises(OutputError, match="you have no permission to write it"):
+        kind("/proc/self/new")
+    assert Path(kind(str(tmp_path / "new"))) == tmp_path / "new"
 
 
 def test_the_old_folder_is_back_where_the_new_one_cannot_be_put(tmp_path, monkeypatch):

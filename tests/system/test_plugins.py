@@ -6,10 +6,14 @@ import logging
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from edgekit.errors import PluginError
+from edgekit.cli.options.types import DATASET, TARGET
+from edgekit.errors import PluginError, UsageError
+from edgekit.media.sinks.registry import find_sink
 from edgekit.system.plugins import Registry
+from tests.special_files import put_special_file
 
 MODULE = """\
 PART = 7
@@ -100,6 +104,20 @@ def test_names_that_are_taken(registry, install):
     assert list(registry) == ["one", "path", "seven"]
 
 
+def test_an_error_lists_only_some_of_thousands_of_parts(add_package):
+    entries = "\n".join(f"part{number} = many_parts:PART" for number in range(5000))
+    add_package("many", "edgekit.sinks", entries)
+    with pytest.raises(UsageError, match=r"expected one of part0, .* and 4950 more\.") as caught:
+        find_sink("other")
+    assert len(caught.value.message) < 1000
+    for kind, choice in (("targets", TARGET), ("datasets", DATASET)):
+        add_package(f"other{kind}", f"edgekit.{kind}", entries)
+        with pytest.raises(click.BadParameter, match=r"is not one of .* more\.") as refused:
+            choice("other")
+        assert len(refused.value.message) < 1000
+        assert len(choice.get_metavar(None)) < 1000
+
+
 def test_of_two_copies_of_a_package_the_first_counts(registry, install, tmp_path, monkeypatch):
     install("seven", "seven = seven_parts:PART")
     old = tmp_path / "old" / "seven-1.1.dist-info"
@@ -119,6 +137,17 @@ def test_unreadable_entry_points_are_named_and_skipped(registry, install, caplog
         assert registry["seven"] == 7
     assert "torn" in caplog.text
     assert "binary" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["entry_points.txt", "METADATA"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "loop", "sparse"])
+def test_metadata_that_is_no_file_is_named_and_skipped(registry, install, caplog, name, kind):
+    install("seven", "seven = seven_parts:PART")
+    folder = install("odd", "odd = odd_parts:PART")
+    put_special_file(folder / "odd-1.2.dist-info" / name, kind)
+    with caplog.at_level(logging.WARNING):
+        assert list(registry) == ["one", "path", "seven"]
+    assert f"The entry points in {folder} are unreadable" in caplog.text
 
 
 def test_classes_that_belong_to_a_part(registry, install):

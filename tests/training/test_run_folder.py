@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgekit.errors import OutputError
 from edgekit.training.result import Epoch
-from edgekit.training.run_folder import HISTORY, LAST, SETTINGS, add_to_history, begin
+from edgekit.training.run_folder import HISTORY, LAST, SETTINGS, add_to_history, begin, may_resume
 from tests.training.data.clips import of
 
 
@@ -73,6 +73,16 @@ def test_a_history_without_end_is_not_read(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(OutputError, match="1099511627776 bytes"):
         begin(tmp_path, {}, 1)
+
+
+@pytest.mark.parametrize("target", ["nowhere", "run", "file", "/proc/self"])
+def test_a_link_to_no_folder_for_runs_is_reported_before_the_clips_are_prepared(
+    tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "run").symlink_to(target)
+    with pytest.raises(OutputError, match=r"leads nowhere|not a folder|no permission"):
+        may_resume(tmp_path / "run", resume=False, force=True)
 
 
 @pytest.mark.parametrize("name", [HISTORY, SETTINGS, LAST])

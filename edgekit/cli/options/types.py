@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit._printable import listed
 from edgekit.datasets.layouts import DATASETS
-from edgekit.files.output_paths import refuse_no_folder, refuse_special_file, require_parent
+from edgekit.files.output_paths import (
+    refuse_special_file,
+    refuse_unwritable,
+    refuse_unwritable_folder,
+    require_parent,
+)
 from edgekit.linking.choices import LINKS
 from edgekit.targets.registry import RUNTIMES, TARGETS, runtime_named, target_named
 
@@ -42,14 +48,17 @@ class _OutputPath(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> str | bytes | os.PathLike[str]:
-        path = super().convert(value, param, ctx)
-        if not (self.allow_dash and path == "-"):
-            require_parent(Path(os.fsdecode(path)))
+        given = super().convert(value, param, ctx)
+        if not (self.allow_dash and given == "-"):
+            path = Path(os.fsdecode(given))
+            require_parent(path)
             if not self.allow_dash:
-                refuse_special_file(Path(os.fsdecode(path)))
+                refuse_special_file(path)
             if not self.file_okay:
-                refuse_no_folder(Path(os.fsdecode(path)))
-        return path
+                refuse_unwritable_folder(path)
+            elif not path.exists():  # an existing file may be replaced without being writable
+                refuse_unwritable(path)
+        return given
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """Returns FILE or FOLDER, as the help calls them."""
@@ -171,7 +180,7 @@ class NameType(click.ParamType[str]):
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """Returns the names as ``click.Choice`` shows them."""
-        return f"[{'|'.join(self.choices)}]"
+        return f"[{listed(self.choices, '|')}]"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -180,9 +189,8 @@ class NameType(click.ParamType[str]):
         found = self._named(str(value))
         if found is None:
             near = difflib.get_close_matches(str(value).lower(), self.choices, 1)
-            names = ", ".join(self.choices)
             hint = f" Did you mean {near[0]}?" if near else ""
-            self.fail(f"{value!r} is not one of {names}.{hint}", param, ctx)
+            self.fail(f"{value!r} is not one of {listed(self.choices)}.{hint}", param, ctx)
         return found
 
     def shell_complete(

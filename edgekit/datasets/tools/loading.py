@@ -9,6 +9,7 @@ from pathlib import Path
 from edgekit._checks import check_choice, check_range
 from edgekit._options import check_types
 from edgekit._parameters import parameter
+from edgekit._printable import listed
 from edgekit.datasets.annotations import Truth
 from edgekit.datasets.layouts import DATASETS, PARTS
 from edgekit.datasets.published import read_truth
@@ -55,7 +56,7 @@ def layout_of(choice: DatasetChoice) -> str:
     if not found:
         what = "has no annotations that EdgeKit knows" if choice.root.is_dir() else "is no folder"
         raise AnnotationError(
-            f"{choice.root} {what}. Expected one of the layouts {', '.join(DATASETS)}.",
+            f"{choice.root} {what}. Expected one of the layouts {listed(DATASETS)}.",
             hint=f"Name it with {parameter('dataset')}; docs/datasets.md has the files of each.",
         )
     _LOG.info("%s has the layout %s.", choice.root, found[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from edgekit._parameters import parameter
+from edgekit._printable import listed
 from edgekit.errors import UsageError
 from edgekit.system.plugins import Registry
 
@@ -52,7 +53,7 @@ def find_sink(text: str) -> SinkBuilder:
     )
     if not SINKS:
         raise UsageError(f"{found}, and no installed package adds a sink.", hint=hint)
-    raise UsageError(f"{found}; expected one of {', '.join(SINKS)}.", hint=hint)
+    raise UsageError(f"{found}; expected one of {listed(SINKS)}.", hint=hint)
 
 
 def make_sink(text: str, source_index: int | None = None) -> Sink:
