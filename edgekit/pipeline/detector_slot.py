@@ -63,11 +63,6 @@ class DetectorSlot:
         """Detector of the next frame."""
         return self._current
 
-    @property
-    def closed(self) -> bool:
-        """Whether the run is over, so that no frame will be taken."""
-        return self._closed
-
     def replace(self, detector: FrameDetector, bundle: tuple[str, str]) -> threading.Event:
         """Uses another detector from the next frame on.
 

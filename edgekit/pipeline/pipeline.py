@@ -135,6 +135,7 @@ class Pipeline:
         self.show_from(score=score, min_hits=min_hits)
         self._reader: FrameReader | None = None
         self._stop = threading.Event()
+        self._unused = threading.Lock()  # the only run takes it
         self._counts = RunCounts(ages=Clock() if source.live else None)
 
     def stop(self) -> None:
@@ -168,7 +169,7 @@ class Pipeline:
         Raises:
             UsageError: The pipeline has run before.
         """
-        if self.slot.closed:
+        if not self._unused.acquire(blocking=False):
             raise UsageError("A pipeline is used for one run.", hint="Make a new pipeline.")
         begin = time.perf_counter()
         failures: list[BaseException] = []

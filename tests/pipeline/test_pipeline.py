@@ -619,6 +619,29 @@ def test_a_pipeline_runs_once():
         pipeline.run()
 
 
+def test_a_pipeline_that_runs_in_one_thread_is_refused_to_another():
+    entered, leave = threading.Event(), threading.Event()
+
+    class Waiting(Source):
+        def read(self):
+            entered.set()
+            leave.wait()
+            return super().read()
+
+    pipeline, counts = (
+        Pipeline(Waiting(frames(range(9))), Detector(), make_linker("edgekit", 2)),
+        [],
+    )
+    thread = threading.Thread(target=lambda: counts.append(pipeline.run().frames))
+    thread.start()
+    entered.wait()
+    with pytest.raises(UsageError, match="A pipeline is used for one run"):
+        pipeline.run()
+    leave.set()
+    thread.join()
+    assert counts == [9]
+
+
 def test_a_tracker_is_used_by_one_pipeline():
     tracker = Tracker("edgekit", 2)
     Pipeline(Source(frames(range(9))), Detector(), tracker).run()

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit._checks import as_number, as_picture, as_whole, described
+from edgekit._locking import one_at_a_time
 from edgekit.errors import UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.linking.tubes import Tubes
@@ -36,6 +37,8 @@ class Annotator:
         annotator = Annotator(detector.classes)
         picture = annotator.draw(frame, tracker.update(detections, frame.time))
 
+    Several threads may call it; it draws their frames one after the other.
+
     Args:
         classes: Class names, by class index. A class without a name is shown by its index.
 
@@ -49,6 +52,7 @@ class Annotator:
         self._followed = -1
         self._scale = (1.0, 1.0)
 
+    @one_at_a_time
     def name_classes(self, classes: Sequence[str]) -> None:
         """Uses other class names from the next frame on; trails stay.
 
@@ -60,6 +64,7 @@ class Annotator:
         """
         self._classes = checked_names(classes)
 
+    @one_at_a_time
     def draw(
         self, frame: Frame | npt.NDArray[np.uint8], tubes: Iterable[LiveTube]
     ) -> npt.NDArray[np.uint8]:
@@ -80,6 +85,7 @@ class Annotator:
             _check_tube(tube)
         return self.draw_result(FrameResult(frame, Detections.empty(0), shown))
 
+    @one_at_a_time
     def draw_result(
         self, result: FrameResult, canvas: Array | None = None
     ) -> npt.NDArray[np.uint8]:
@@ -106,6 +112,7 @@ class Annotator:
             self._draw_label(image, tube, taken)
         return cast("npt.NDArray[np.uint8]", image)
 
+    @one_at_a_time
     def follow(self, result: FrameResult) -> None:
         """Stores the positions of a frame's tubes, for the trails of later frames."""
         if result.frame.index == self._followed:
@@ -127,7 +134,7 @@ class Annotator:
         return [value * self._scale[place % 2] for place, value in enumerate(values)]
 
     def _draw_trail(self, image: Array, tube: LiveTube, line: int) -> None:
-        points = [_pixel(self._scaled(point)) for point in self._trails[tube.id]]
+        points = [_pixel(self._scaled(point)) for point in self._trails.get(tube.id, ())]
         colour = np.array(colour_of(tube.label), np.float64)
         for place in range(1, len(points)):
             strength = 0.5 + 0.5 * place / len(points)

@@ -8,6 +8,7 @@ import re
 import sys
 from typing import NamedTuple
 
+from edgekit._locking import one_at_a_time
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError, UsageError
 from edgekit.media.sources._pipe import Pipe
@@ -65,6 +66,7 @@ class RawSource(Source):
             self.close()
             raise
 
+    @one_at_a_time
     def read(self) -> Frame | None:
         """Waits for the next frame and returns it; None at the end or once closed.
 

@@ -77,7 +77,8 @@ class Source(Closing):
     A source implements ``read`` and ``close`` and sets the attributes. After each frame, it sets
     ``position`` to the frame's index plus 1, or higher if it had to skip frames. If a source
     ``reopens``, its ``close`` may be called while another thread hangs in ``read``, and does not
-    wait for that thread.
+    wait for that thread. Several threads may read one of EdgeKit's own sources: each frame goes to
+    one of them.
 
     Attributes:
         name: Name for messages.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -61,3 +63,28 @@ def test_wrong_types_are_refused(arguments, words):
         Annotator(NAMES).draw(*arguments)
     with pytest.raises(UsageError, match="sequence of class names; found 'walk'"):
         Annotator("walk")
+
+
+def test_a_frame_may_be_drawn_twice_with_other_tubes():
+    annotator = Annotator(("walk",))
+    annotator.draw(frame(3), [tube(id=0)])
+    again = annotator.draw(frame(3), [tube(id=1)])
+    np.testing.assert_array_equal(again, Annotator(("walk",)).draw(frame(3), [tube(id=1)]))
+
+
+def test_several_threads_may_draw():
+    annotator, failures = Annotator(("walk",)), []
+
+    def draw(first):
+        try:
+            for index in range(first, first + 100):
+                annotator.draw(frame(index), [tube(id=index % 5 + first)])
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=draw, args=(1000 * number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures

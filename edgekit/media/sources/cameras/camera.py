@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 
+from edgekit._locking import one_at_a_time
 from edgekit.errors import MediaError
 from edgekit.media._held import Held, within
 from edgekit.media.sources.cameras._pictures import CameraPictures
@@ -109,6 +110,7 @@ class CameraSource(Source):
         self.fps = self._pictures.fps
         self._begin: float | None = None
 
+    @one_at_a_time
     def read(self) -> Frame | None:
         """Waits for the next frame and returns it; None once the source is closed.
 

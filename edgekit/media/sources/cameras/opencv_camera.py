@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from edgekit._locking import one_at_a_time
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError
 from edgekit.media._held import within
@@ -53,6 +54,7 @@ class OpenCVCameraSource(CaptureSource):
         self._check()
         self._begin: float | None = None
 
+    @one_at_a_time
     def read(self) -> Frame | None:
         """Waits for the next frame and returns it; None once the source is closed.
 

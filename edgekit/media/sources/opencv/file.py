@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgekit._locking import one_at_a_time
 from edgekit.errors import MediaError
 from edgekit.media._leaving import inside
 from edgekit.media._opencv import cv2, file_backend, fits_opencv
@@ -70,6 +71,7 @@ class FileSource(CaptureSource):
         self._first: Array | None = first
         self._clock = FrameClock(self.fps)
 
+    @one_at_a_time
     def read(self) -> Frame | None:
         """Returns the next frame, or None after the last decodable one."""
         image, self._first = self._first, None

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from edgekit._locking import one_at_a_time
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError, MissingDependencyError
 from edgekit.media._held import within
@@ -67,6 +68,7 @@ class PipelineSource(CaptureSource):
         self.height, self.width = self._first.shape[:2]
         self._begin = time.monotonic()
 
+    @one_at_a_time
     def read(self) -> Frame | None:
         """Waits for the next picture; returns None once the pipeline has ended or was closed."""
         image, self._first = self._first, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from edgekit._locking import one_at_a_time
 from edgekit.media._held import within
 from edgekit.media._leaving import connection_to
 from edgekit.media._opencv import cv2, file_backend
@@ -71,6 +72,7 @@ class OpenCVStreamSource(CaptureSource):
         self._clock = FrameClock(self.fps)
         self._begin = time.monotonic()
 
+    @one_at_a_time
     def read(self) -> Frame | None:
         """Waits for the next picture; returns None when the stream has ended or was closed.
 

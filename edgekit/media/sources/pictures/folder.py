@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgekit._locking import one_at_a_time
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError
 from edgekit.files.reading import open_regular, read_regular
@@ -127,6 +128,7 @@ class FramesSource(Source):
             )
         self.height, self.width = self._first.image.shape[:2]
 
+    @one_at_a_time
     def read(self) -> Frame | None:
         """Returns the next readable picture, or None after the last."""
         frame, self._first = self._first, None

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from edgekit._locking import one_at_a_time
 from edgekit.errors import MediaError
 from edgekit.media._opencv import cv2
 from edgekit.media.sources.pictures import _formats as formats
@@ -78,6 +79,7 @@ class PagesSource(Source):
             return hasattr(cv2, "imdecodeanimation")
         return is_tiff(content) and hasattr(cv2, "imdecodemulti")
 
+    @one_at_a_time
     def read(self) -> Frame | None:
         """Returns the next readable picture, or None after the last."""
         frame, self._first = self._first, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgekit._locking import one_at_a_time
 from edgekit.errors import MediaError
 from edgekit.media._held import Held, within
 from edgekit.media._leaving import Ending, inside
@@ -65,6 +66,7 @@ class VideoSource(Source):
         self._timing = LiveTiming(connection, self.name) if self.live else None
         self._has_reported_end = False
 
+    @one_at_a_time
     def read(self) -> Frame | None:
         """Waits for the next picture; returns None when the source has ended or was closed.
 
