@@ -179,16 +179,20 @@ class Outbox(Closing):
             ).fetchall()
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Removes messages that the broker has received."""
-        with self._lock, self._guarded(), self._transaction():
-            for number in numbers:
-                gone = self._base.execute(
-                    "SELECT LENGTH(payload) FROM message WHERE id = ?", (number,)
-                ).fetchone()
-                if gone is not None:
-                    self._base.execute("DELETE FROM message WHERE id = ?", (number,))
-                    self._count -= 1
-                    self._bytes -= gone[0]
+        """Removes messages that the broker has received, or none if it fails."""
+        with self._lock:
+            sizes = []
+            with self._guarded(), self._transaction():
+                for number in numbers:
+                    gone = self._base.execute(
+                        "SELECT LENGTH(payload) FROM message WHERE id = ?", (number,)
+                    ).fetchone()
+                    if gone is not None:
+                        self._base.execute("DELETE FROM message WHERE id = ?", (number,))
+                        sizes.append(gone[0])
+            # Not before: a full disk may refuse the transaction at its end.
+            self._count -= len(sizes)
+            self._bytes -= sum(sizes)
 
     def close(self) -> None:
         """Closes the file."""

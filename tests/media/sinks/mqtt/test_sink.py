@@ -337,6 +337,22 @@ def test_the_bound_costs_updates_first_and_keeps_the_order(tmp_path_factory, kin
     assert bool(left) == bool(kinds)
 
 
+def test_a_removal_that_the_full_disk_refuses_counts_nothing(small_disk):
+    with Outbox(small_disk / "m.db", 1 << 30) as box:
+        box.add([QueuedMessage("t", bytes(500), "end")] * 100)
+        numbers = [number for number, _, _ in box.after(0, 200)]
+        with contextlib.suppress(OSError), (small_disk / "filler").open("wb", 0) as filler:
+            while True:
+                filler.write(bytes(1024))
+        with pytest.raises(OutputError):
+            box.remove(numbers)
+        assert len(box) == len(box.after(0, 200)) == 100
+        (small_disk / "filler").unlink()
+        box.remove(numbers)
+        assert len(box) == len(box.after(0, 200)) == 0
+        assert box._bytes == 0
+
+
 def test_messages_outlive_the_file_being_closed(tmp_path):
     path = tmp_path / "m.db"
     with Outbox(path, 1000) as box:
