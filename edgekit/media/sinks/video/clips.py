@@ -76,6 +76,7 @@ class ClipsSink(Sink):
         self._earlier = EarlierFrames(before)
         self._clips: dict[int, _Clip] = {}
         self._refused: set[int] = set()
+        self._gone: set[int] = set()
         self._lost = 0
         self._stored = 0
         self._codec: str | None = None
@@ -118,6 +119,7 @@ class ClipsSink(Sink):
         """Begins clips for new tubes, adds the frame to all clips, and completes due clips."""
         now = result.frame.time
         self._folder.tidy_in_time()
+        self._forget_gone({tube.id for tube in result.tubes})
         for tube in result.tubes:
             if tube.id not in self._clips and tube.id not in self._refused:
                 self._begin(tube.id, now)
@@ -147,7 +149,6 @@ class ClipsSink(Sink):
 
     def tube(self, tube: Tube) -> None:
         """Stores the ended tube, and the time at which its clip ends."""
-        self._refused.discard(tube.id)
         if tube.id in self._clips:
             self._clips[tube.id].close_with(tube, self._after)
 
@@ -190,6 +191,15 @@ class ClipsSink(Sink):
         except OutputError:
             self._give_up(id, clip)
             raise
+
+    def _forget_gone(self, shown: set[int]) -> None:
+        """Gives up clips whose tube is gone: while the disk was slow, the tube's end was lost."""
+        self._refused &= shown
+        gone = {id for id, clip in self._clips.items() if clip.until is None} - shown
+        # The end of a tube is reported after the first frame without it.
+        for id in gone & self._gone:
+            self._give_up(id, self._clips[id])
+        self._gone = gone
 
     def _note_crowd(self) -> None:
         level = logging.INFO if self._has_warned else logging.WARNING

@@ -159,6 +159,22 @@ def test_of_many_tubes_at_once_some_have_a_clip_and_the_rest_are_counted(
     assert caplog.text.count("More than 2 tubes were live at once") == 1
 
 
+def test_tubes_whose_end_was_lost_leave_room_for_others(tmp_path, monkeypatch):
+    """The queue of a slow disk drops calls; a tube that is gone must not keep its clip open."""
+    monkeypatch.setattr(clips, "_MOST", 2)
+    sink = ClipsSink(tmp_path, before=0, after=0)
+    sink.start(INFO)
+    for index in range(60):
+        sink.frame(result_of(index, [index // 10] if index % 10 < 5 else []))
+    sink.frame(result_of(60, [9]))
+    sink.frame(result_of(61))
+    sink.tube(tube_of(9, 60, 60))
+    sink.end(SUMMARY)
+    assert [path.stem.rpartition("-")[2] for path in tmp_path.glob("*.mp4")] == ["9"]
+    assert sink.dropped == 6
+    assert not sink._refused
+
+
 def test_that_a_tube_got_no_clip_is_reported_until_the_next_clip_is_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(clips, "_MOST", 1)
     sink = ClipsSink(tmp_path, before=0, after=0)
