@@ -7,6 +7,7 @@ for playback comes last.
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Sequence
 
 from edgekit.media.sinks._whole_file import WholeFile
@@ -35,7 +36,8 @@ class MatroskaFile:
 
     def __init__(self, file: WholeFile, track: Track, *, webm: bool = False) -> None:
         self._file = file
-        self._cues: list[tuple[int, int]] = []
+        # Arrays, because a live video has a cluster in every second of months.
+        self._times, self._places = array("Q"), array("Q")
         kind = _element("4286", _whole(1)) + _element("42f7", _whole(1))
         kind += _element("42f2", _whole(4)) + _element("42f3", _whole(8))
         kind += _element("4282", b"webm" if webm else b"matroska")
@@ -72,13 +74,14 @@ class MatroskaFile:
             content += _element("a3", block + packet)
         place = self._file.size - self._segment_at
         self._file.add(_element(_CLUSTER, content))
-        self._cues.append((begin, place))
+        self._times.append(begin)
+        self._places.append(place)
         self._file.put(self._duration_at, _duration(end))
 
     def end(self) -> None:
         """Appends the index of the clusters, which players need to seek."""
         place = self._file.size - self._segment_at
-        points = b"".join(_cue(time, cluster) for time, cluster in self._cues)
+        points = b"".join(map(_cue, self._times, self._places))
         self._file.add(_element(_CUES, points))
         parts = ((_INFO, self._info_at), (_TRACKS, self._tracks_at), (_CUES, place))
         self._file.put(self._segment_at, _seek(parts))

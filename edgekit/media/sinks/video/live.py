@@ -120,7 +120,7 @@ class LiveVideoSink(Sink):
     def end(self, summary: RunSummary) -> None:
         """Writes the last cluster."""
         self._flush()
-        self._complete()
+        self._end_file()
 
     def reopen(self) -> bool:
         """Returns True without doing anything: every cluster is written independently."""
@@ -149,8 +149,7 @@ class LiveVideoSink(Sink):
         run = self._frames.take()
         if self._handle is not None and self._handle.is_removed():
             _LOG.warning("%s was removed. EdgeKit starts a new video there.", self._path)
-            self._handle.close()
-            self._handle = None
+            self._end_file()
         if self._handle is None or (self._rotate and self._handle.size >= self._rotate):
             self._next_file(run)
         assert self._file is not None
@@ -162,10 +161,7 @@ class LiveVideoSink(Sink):
         self._handle.sync()
 
     def _next_file(self, run: FrameGroup) -> None:
-        if self._handle is not None:
-            self._complete()
-            self._handle.close()
-            self._handle = None
+        self._end_file()
         make_room(self._path, self._keep)
         handle = WholeFile(self._path)
         try:
@@ -175,8 +171,11 @@ class LiveVideoSink(Sink):
             raise
         self._handle, self._begin = handle, run.times[0]
 
-    def _complete(self) -> None:
-        # A video without its index can still be played.
-        with contextlib.suppress(OutputError):
-            if self._file is not None:
+    def _end_file(self) -> None:
+        """Completes and closes the file, if one is open."""
+        if self._file is not None and self._handle is not None:
+            # A video without its index can still be played.
+            with contextlib.suppress(OutputError):
                 self._file.end()
+            self._handle.close()
+        self._file = self._handle = None

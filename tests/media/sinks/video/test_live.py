@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import shutil
 import time
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 
 from edgekit.errors import OutputError
 from edgekit.media.sinks.queued import QueuedSink
+from edgekit.media.sinks.video._matroska import MatroskaFile
+from edgekit.media.sinks.video.codecs import H264, Track
 from edgekit.media.sinks.video.live import LiveVideoSink
 from edgekit.media.sources.opencv.file import FileSource
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
@@ -199,6 +202,38 @@ def test_a_video_that_is_removed_goes_on_in_a_new_file(started, tmp_path, caplog
     sink.close()
     assert len(played(path)) == 75  # all but the cluster that was removed
     assert f"{path} was removed" in caplog.text
+
+
+def test_a_run_may_end_while_its_folder_is_gone(started, tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    sink = started(folder / "out.mkv")
+    give(sink, range(30))
+    shutil.rmtree(folder)
+    with pytest.raises(OutputError, match="no folder"):
+        give(sink, range(30, 60))
+    sink.end(RunSummary(30, 0, 1.0, {}))
+    sink.close()
+    assert not folder.exists()
+
+
+def test_the_index_of_a_live_video_takes_little_memory():
+    class Sizes:
+        size = 0
+
+        def add(self, piece):
+            self.size += len(piece)
+
+        def put(self, place, content):
+            pass
+
+    video = MatroskaFile(Sizes(), Track(H264, b"", (240, 320)))
+    tracemalloc.start()
+    for second in range(5000):
+        video.add([1e3 * second], [b"x"], 1e3 * second + 1000)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert taken / 5000 < 40, "bytes for each second of video"
 
 
 def test_a_video_that_is_renamed_stays_one_file(started, tmp_path):
