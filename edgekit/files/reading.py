@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gzip
 import io
 import os
 import re
 import stat
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -29,7 +29,8 @@ __all__ = [
 ]
 
 _SHOWN = 80
-_PIECE = 1 << 20
+_PIECE, _PACKED = 1 << 20, 1 << 16
+_MOST_MEMBERS = 10_000
 _ANY_RATIO, _MOST_RATIO = 1 << 26, 100
 
 
@@ -63,15 +64,16 @@ def read_gzip(path: Path, most: int) -> bytes:
             times as large as the file.
 
     Raises:
-        OSError: The file cannot be read, as in ``read_regular``, or is damaged or too large.
+        OSError: The file cannot be read, as in ``read_regular``, is too large, or consists of more
+            than 10,000 compressed parts.
         EOFError: The file is truncated.
-        zlib.error: The file is damaged.
+        zlib.error: The file is damaged, or is no gzip file.
     """
     content = io.BytesIO()
-    with open_regular(path, most) as (packed, size), gzip.GzipFile(fileobj=packed) as file:
-        while piece := file.read(_PIECE):
+    with open_regular(path, most) as (packed, size):
+        room = min(most, max(_ANY_RATIO, _MOST_RATIO * size))
+        for piece in _unpacked(packed, path):
             content.write(piece)
-            room = min(most, max(_ANY_RATIO, _MOST_RATIO * size))
             if content.tell() > room:
                 raise OSError(
                     errno.EFBIG,
@@ -79,6 +81,28 @@ def read_gzip(path: Path, most: int) -> bytes:
                     str(path),
                 )
     return content.getvalue()
+
+
+def _unpacked(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """Yields the content of a gzip file in pieces.
+
+    The gzip module reads names, comments and padding byte by byte, which takes a minute for 256
+    MiB.
+    """
+    packed = b""
+    for _ in range(_MOST_MEMBERS):
+        member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        while not member.eof:
+            packed = packed or file.read(_PACKED)
+            if not packed:
+                raise EOFError("it ends in the middle of the compressed data")
+            yield member.decompress(packed, _PIECE)
+            packed = member.unconsumed_tail
+        packed = member.unused_data
+        while not (packed := packed.lstrip(b"\0")):  # zeros may fill the file to a block's end
+            if not (packed := file.read(_PACKED)):
+                return
+    raise OSError(errno.EFBIG, f"it has more than {_MOST_MEMBERS} compressed parts", str(path))
 
 
 @contextlib.contextmanager

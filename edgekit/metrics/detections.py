@@ -18,7 +18,6 @@ A video whose size differs from that of the file has its own ``width`` and ``hei
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -214,16 +213,10 @@ def _open(path: Path) -> _EncodedDetections:
         read = read_gzip if path.suffix == ".gz" else read_regular
         content = read(path, MOST_BYTES)
         file = msgspec.json.decode(content, type=_DetectionsFile, dec_hook=name_limit(_MOST_NAMES))
-    except (
-        msgspec.MsgspecError,
-        UnicodeDecodeError,
-        RecursionError,
-        EOFError,
-        zlib.error,
-    ) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, EOFError) as error:
         _check_schema(schema_in(content) or 0, path=path)
         raise _wrong(path, "", str(error)) from error
-    except gzip.BadGzipFile as error:
+    except zlib.error as error:
         raise _wrong(path, "", f"{error}, and its name ends in .gz") from error
     except OSError as error:
         raise AnnotationError(

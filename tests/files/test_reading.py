@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import gzip
 import os
+import sys
 import tracemalloc
+import zlib
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -137,3 +139,60 @@ def test_a_packed_file_is_not_in_memory_beside_its_content(tmp_path: Path) -> No
         assert tracemalloc.get_traced_memory()[1] < 1.7 * len(content)
     finally:
         tracemalloc.stop()
+
+
+def _member(name: bytes, content: bytes) -> bytes:
+    """Returns a gzip member with a name and a comment."""
+    head = b"\x1f\x8b\x08" + bytes([8 + 16]) + bytes(6) + name + b"\0" + name + b"\0"
+    return head + gzip.compress(content, mtime=0)[10:]
+
+
+@given(
+    st.lists(st.tuples(st.binary(max_size=300_000), st.integers(0, 70_000)), min_size=1, max_size=4)
+)
+def test_members_and_padding_are_read_as_the_gzip_module_does(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[bytes, int]]
+) -> None:
+    path = tmp_path_factory.mktemp("packed") / "file.gz"
+    path.write_bytes(b"".join(gzip.compress(part) + bytes(zeros) for part, zeros in parts))
+    assert read_gzip(path, 1 << 24) == gzip.decompress(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "said"),
+    [
+        (b"", EOFError, "in the middle"),
+        (b"plain text", zlib.error, "incorrect header"),
+        (gzip.compress(b"abc")[:-1], EOFError, "in the middle"),
+        (gzip.compress(b"abc")[:-5] + b"12345", zlib.error, "incorrect data check"),
+        (gzip.compress(b"abc") + b"more", zlib.error, "incorrect header"),
+        (gzip.compress(b"") * 10_001, OSError, "more than 10000 compressed parts"),
+        (gzip.compress(bytes(1 << 27)), OSError, "unpacks to more than the 67108864 bytes"),
+        (gzip.compress(bytes(1 << 20)) * 100, OSError, "unpacks to more than the 67108864 bytes"),
+    ],
+    ids=["empty", "plain", "truncated", "damaged", "trailing", "parts", "bomb", "bomb of parts"],
+)
+def test_a_packed_file_that_is_damaged_or_too_large_is_refused(
+    tmp_path: Path, content: bytes, error: type[Exception], said: str
+) -> None:
+    (tmp_path / "file.gz").write_bytes(content)
+    with pytest.raises(error, match=said):
+        read_gzip(tmp_path / "file.gz", 1 << 28)
+
+
+def test_names_and_padding_of_a_packed_file_are_not_read_byte_by_byte(tmp_path: Path) -> None:
+    """The gzip module calls ``read`` for each of these bytes."""
+    path = tmp_path / "file.gz"
+    path.write_bytes(_member(b"n" * (1 << 22), b"content") + bytes(1 << 22))
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        assert read_gzip(path, 1 << 24) == b"content"
+    finally:
+        sys.setprofile(None)
+    assert calls < 5000
