@@ -138,9 +138,15 @@ class _Worker:
             return self._connection
         # A fork would copy locks of runtime threads but not the threads that release them.
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, writes_flags()), daemon=True)
-        process.start()
+        try:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, writes_flags()), daemon=True)
+            process.start()
+        except OSError as error:  # there are too many processes or open files, or no memory
+            raise ResourceError(
+                f"A worker process could not start: {error.strerror or error}.",
+                hint=f"Close other programs, or use fewer processes: {parameter('workers')}.",
+            ) from error
         theirs.close()
         self._process, self._connection = process, ours
         if self._stopping.is_set():  # it may have been set before the process could be killed

@@ -33,6 +33,19 @@ raise Unpicklable("what happened")
 """
 
 
+WITHOUT_FILES = """
+import os, resource
+from edgekit.errors import ResourceError
+from edgekit.executors.processes import WorkerProcesses
+
+with WorkerProcesses(1) as executor:
+    used = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used, used))
+    error = executor.submit(abs, -1).exception()
+print(type(error).__name__, error)
+"""
+
+
 @pytest.fixture
 def two() -> Iterator[WorkerProcesses]:
     with WorkerProcesses(2) as executor:
@@ -108,3 +121,10 @@ def test_a_script_without_a_guard_gets_the_line_that_it_needs(tmp_path: Path) ->
     assert done.returncode == 1
     assert "ResourceError: A worker process could not start: exit status 1." in done.stderr
     assert 'if __name__ == "__main__":' in done.stderr
+
+
+def test_a_process_that_the_system_does_not_start_is_a_lack_of_resources() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FILES], capture_output=True, text=True, check=True
+    )
+    assert "ResourceError A worker process could not start: Too many open files." in done.stdout
