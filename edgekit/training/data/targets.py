@@ -13,6 +13,7 @@ __all__ = ["MAX_ACTORS", "STRIDE", "Sample", "targets"]
 
 STRIDE = 4
 MAX_ACTORS = 32
+"""Largest number of actors of a picture whose sizes and offsets are targets."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,11 +56,13 @@ def targets(tensor: Array, boxes: Array, labels: Sequence[int] | Array, classes:
     for box, label in zip(boxes / STRIDE, labels, strict=True):
         x1, y1, x2, y2 = np.clip(box, 0, limit)
         w, h = x2 - x1, y2 - y1
-        if w < 1 or h < 1 or count == MAX_ACTORS:
+        if w < 1 or h < 1:
             continue
         x, y = (x1 + x2) / 2, (y1 + y2) / 2
         column, row = min(int(x), width - 1), min(int(y), height - 1)
         _draw_peak(heatmap[label], column, row, max(0, int(_radius(h, w))))
+        if count == MAX_ACTORS:  # without its peak, the network would learn that nobody is there
+            continue
         cells[count] = row * width + column
         sizes[count] = w, h
         offsets[count] = x - column, y - row

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.runtime.decode import peaks
-from edgekit.training.data.targets import STRIDE, targets
+from edgekit.training.data.targets import MAX_ACTORS, STRIDE, targets
 
 
 @settings(max_examples=50, deadline=None)
@@ -39,3 +39,12 @@ def test_actors_outside_or_too_small_are_left_out(box):
     sample = targets(np.zeros((3, 96, 96), np.float32), np.array([box], float), [0], 1)
     assert sample.mask.sum() == 0
     assert sample.heatmap.max() == 0
+
+
+def test_every_actor_of_a_crowd_is_in_the_heatmap():
+    corners = np.array([(x, y) for x in range(2, 128, 16) for y in range(2, 128, 16)], float)
+    boxes = np.concatenate([corners, corners + 12], 1)
+    sample = targets(np.zeros((3, 128, 128), np.float32), boxes, [0] * len(boxes), 1)
+    assert len(boxes) > MAX_ACTORS
+    assert (sample.heatmap == 1).sum() == len(boxes)
+    assert sample.mask.sum() == MAX_ACTORS
