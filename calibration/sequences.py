@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from edgekit._progress import SILENT, Progress
 from edgekit.errors import CalibrationError, MediaError
 from edgekit.files.checksums import sha256_of
-from edgekit.files.reading import path_below, read_regular
+from edgekit.files.reading import is_there, path_below, read_regular
 from edgekit.media import open_source
 from edgekit.media.sources.pictures.folder import PICTURES, natural_key
 from edgekit.runtime.types import Frame
@@ -46,6 +47,34 @@ _HINT = "Name a video, a folder of videos or pictures, or a .txt file with one p
 _NONE = "No videos or pictures were found in {}."
 
 _log = logging.getLogger(__name__)
+_MEDIA = logging.getLogger("edgekit.media")
+
+
+class _MediaWarnings:
+    """Hides the warnings of sources, in blocks of several threads that may end in any order."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._level = logging.NOTSET
+
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        with self._lock:
+            if not self._blocks:
+                self._level = _MEDIA.level
+                _MEDIA.setLevel(logging.ERROR)
+            self._blocks += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._blocks -= 1
+                if not self._blocks:
+                    _MEDIA.setLevel(self._level)
+
+
+_WARNINGS = _MediaWarnings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +96,13 @@ class FrameSequence:
             again: Whether the frames were read before, so that problems were already reported.
             progress: Progress display, called for each frame.
         """
-        media = logging.getLogger("edgekit.media")
-        level = media.level
-        try:
-            if again:
-                media.setLevel(logging.ERROR)
-            with open_source(self.path) as source:
-                yield from progress.count(f"reading {self.path.name}", source, source.frames)
-        except MediaError as error:
-            if not again:
-                _log.warning("EdgeKit stopped reading %s: %s", self.path, error.message)
-        finally:
-            media.setLevel(level)
+        with _WARNINGS.hidden() if again else contextlib.nullcontext():
+            try:
+                with open_source(self.path) as source:
+                    yield from progress.count(f"reading {self.path.name}", source, source.frames)
+            except MediaError as error:
+                if not again:
+                    _log.warning("EdgeKit stopped reading %s: %s", self.path, error.message)
 
 
 def find_sequences(path: Path) -> list[FrameSequence]:
@@ -94,7 +118,7 @@ def find_sequences(path: Path) -> list[FrameSequence]:
     Raises:
         CalibrationError: There is no sequence, or a line of a list leads out of its folder.
     """
-    if not path.exists():
+    if not is_there(path):
         raise CalibrationError(f"Expected calibration data at {path}; there is none.", hint=_HINT)
     found = []
     skipped = 0

@@ -24,6 +24,7 @@ from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.evaluation.detection import in_classes_of
 from edgekit.files.checksums import sha256_of
+from edgekit.files.reading import is_there
 from edgekit.quantization.heads_loss import Truth, truth_of
 from edgekit.targets.settings import ExportSettings
 
@@ -124,7 +125,7 @@ def gather(
     if calib is None:
         calib, rendered = rendered_clips(store, progress)
         annotations = annotations or rendered
-    if (calib / MANIFEST).is_file():
+    if is_there(calib / MANIFEST):
         raise UsageError(
             f"Expected {parameter('calib')} to name videos or pictures; {calib} is a bundle.",
             hint=f"Name the bundle first: edgekit quantize {calib} --calib FOOTAGE",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgekit._parameters import parameter
 from edgekit.bundle import DecodeSpec, HeadCheck, Manifest, Verification
 from edgekit.errors import BoundError, MediaError, UsageError
+from edgekit.files.reading import is_there
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import peaks
 from edgekit.runtime.iou import unordered_iou
@@ -141,7 +142,7 @@ def read_clip(path: Path, length: int = 9) -> list[npt.NDArray[np.uint8]]:
 
     if length < 1:
         raise UsageError(f"Expected at least one frame; found {length}.")
-    if not path.is_file():
+    if not (is_there(path) and path.is_file()):
         raise MediaError(f"Expected a video at {path}; there is none.", hint="Check the path.")
     capture = cv2.VideoCapture(str(path))
     frames: list[npt.NDArray[np.uint8]] = []

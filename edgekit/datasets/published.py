@@ -114,6 +114,11 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
             hint=f"Use {parameter('dataset', found[0])}, or convert it: edgekit dataset convert "
             f"{shlex.quote(str(root))} --from {found[0]} -o FOLDER",
         ) from error
+    except OSError as error:  # the folder may not be entered, or its name is too long
+        raise AnnotationError(
+            f"Cannot read the dataset {root}: {error.strerror}.",
+            hint="Check the path and its permissions.",
+        ) from error
     return truth
 
 

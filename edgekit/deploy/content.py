@@ -13,7 +13,7 @@ from edgekit.bundle.signing.signature import SIGNATURE
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import BadInputError, BundleError
 from edgekit.files.checksums import sha256_of
-from edgekit.files.reading import path_below, real_path
+from edgekit.files.reading import is_there, path_below, real_path
 
 __all__ = ["Content", "bundle_content", "content_of", "input_content", "send_content"]
 
@@ -87,10 +87,10 @@ def input_content(path: Path) -> Content:
         BadInputError: There is no such file or folder.
     """
     path = real_path(path)
-    if path.is_dir():
+    if is_there(path) and path.is_dir():
         below = _files_below(path)
         return content_of("inputs", {f"{path.name}/{name}": file for name, file in below.items()})
-    if not path.is_file():
+    if not (is_there(path) and path.is_file()):
         raise BadInputError(
             f"Expected a file or a folder to copy to the device; {path} is none.",
             hint="Check the path.",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 
@@ -71,6 +72,23 @@ def test_nothing_to_read_is_an_error(tmp_path, content):
 def test_a_path_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(CalibrationError, match="there is none"):
         find_sequences(tmp_path / "nowhere")
+
+
+def test_a_path_that_is_too_long_is_an_error(tmp_path):
+    with pytest.raises(CalibrationError, match="there is none"):
+        find_sequences(tmp_path / ("long" * 100))
+
+
+def test_readers_that_overlap_leave_the_warnings_as_they_were(clips):
+    media = logging.getLogger("edgekit.media")
+    before = media.level
+    first, second = (find_sequences(clips)[0].frames(again=True) for _ in range(2))
+    for reader in (first, second):
+        next(reader)
+    first.close()
+    assert media.level == logging.ERROR
+    second.close()
+    assert media.level == before
 
 
 def test_a_line_of_a_list_that_leads_nowhere_is_skipped(clips, tmp_path, caplog):

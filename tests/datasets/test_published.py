@@ -206,6 +206,12 @@ def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
         read_truth("ucf24", tmp_path)
 
 
+@pytest.mark.parametrize("dataset", ["json", "ucf24", "ava", "coco-video", "cvat"])
+def test_a_folder_whose_name_is_too_long_is_an_error(tmp_path: Path, dataset: str) -> None:
+    with pytest.raises(AnnotationError, match="File name too long"):
+        read_truth(dataset, tmp_path / ("long" * 100))
+
+
 def test_own_annotations_come_under_the_same_name(tmp_path: Path) -> None:
     content = {
         "classes": ["run"],

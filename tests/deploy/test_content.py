@@ -9,8 +9,8 @@ import pytest
 
 from edgekit.assets import default_bundle
 from edgekit.bundle import MANIFEST, Bundle, load_bundle
-from edgekit.deploy.content import bundle_content
-from edgekit.errors import BundleError
+from edgekit.deploy.content import bundle_content, input_content
+from edgekit.errors import BadInputError, BundleError
 
 
 @pytest.fixture
@@ -47,3 +47,9 @@ def test_nothing_but_the_files_of_the_manifest_leaves_this_machine(
     (bundle.path / "more").mkdir()
     (bundle.path / "more" / "LICENSE").write_text("text")
     assert bundle_content(bundle).sources.keys() == before
+
+
+@pytest.mark.parametrize("name", ["missing", "long" * 100])
+def test_what_is_not_there_cannot_be_sent(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInputError, match="Expected a file or a folder"):
+        input_content(tmp_path / name)
