@@ -36,7 +36,6 @@ class FactsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     free: int
     unwritable: str
     tegra: bool
-    systemd: bool
 
 
 class ReleaseAnswer(msgspec.Struct, frozen=True, kw_only=True):

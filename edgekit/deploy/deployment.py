@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import socket
 import time
@@ -18,6 +17,7 @@ from edgekit.bundle.signing.verification import check_signed_by
 from edgekit.deploy.answers import BenchAnswer, DoctorAnswer, ReleaseAnswer, VerdictAnswer
 from edgekit.deploy.content import Content, send_content
 from edgekit.deploy.device_facts import DeviceFacts, check_space, device_facts
+from edgekit.deploy.on_device.facts import user_name
 from edgekit.deploy.options import DeployOptions
 from edgekit.deploy.remote_edgekit import run_there
 from edgekit.deploy.results import HostResult
@@ -248,7 +248,7 @@ class Deployment:
 
 def holder() -> str:
     """Returns who deploys, for others who try it meanwhile."""
-    return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
+    return f"{user_name()}@{socket.gethostname()}, process {os.getpid()}"
 
 
 def _journal(options: DeployOptions) -> str:

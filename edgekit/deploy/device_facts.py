@@ -28,8 +28,6 @@ class DeviceFacts:
         root: Folder of EdgeKit's deployments.
         free: Free space there, in bytes.
         tegra: Whether it is a Jetson.
-        systemd: Whether it was started by systemd.
-        node: Name that the device gives itself.
     """
 
     host: str
@@ -39,8 +37,6 @@ class DeviceFacts:
     root: str
     free: int
     tegra: bool
-    systemd: bool
-    node: str
 
 
 def device_facts(connection: DeviceConnection, *, target: str | None = None) -> DeviceFacts:
@@ -91,8 +87,6 @@ def device_facts(connection: DeviceConnection, *, target: str | None = None) -> 
         root=answer.root,
         free=answer.free,
         tegra=answer.tegra,
-        systemd=answer.systemd,
-        node=answer.node,
     )
 
 

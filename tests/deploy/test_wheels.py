@@ -14,7 +14,7 @@ from edgekit.errors import HostError
 def facts(libc: tuple[str, str]) -> DeviceFacts:
     return DeviceFacts(
         "device", (3, 11, 2), "aarch64", libc, "/root", 1 << 30,
-        tegra=False, systemd=True, node="device",
+        tegra=False,
     )  # fmt: skip
 
 

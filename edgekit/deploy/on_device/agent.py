@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgekit.deploy.on_device.connection import DeviceError, HungUpError, WorkstationConnection
 from edgekit.deploy.on_device.environment import is_complete, make_environment, run_program
-from edgekit.deploy.on_device.facts import collect_facts
+from edgekit.deploy.on_device.facts import collect_facts, user_name
 from edgekit.deploy.on_device.releases import ReleaseFacts, Releases
 from edgekit.deploy.on_device.service import Service
 from edgekit.deploy.on_device.store import ContentStore, SentFile, lock
@@ -143,7 +143,7 @@ class Agent:
         if status:
             raise DeviceError(
                 f"The service {name} requires a signature, and release {number} has none that is "
-                f"valid: {json.loads(out)['error']['message']}",
+                f"valid: {_reason(out, status)}",
                 "Sign its bundle, and deploy it again: edgekit sign BUNDLE --key FILE",
             )
         releases.give_keys(number, keys)
@@ -183,7 +183,7 @@ class Agent:
             releases.switch(number)
             return {"passed": True, "words": "no service", "rate": None}
         service = Service(kind, name)
-        user = str(collect_facts(self._root)["user"]) if kind == "system" else ""
+        user = user_name() if kind == "system" else ""
         failed = True
         try:
             verdict = try_release(
@@ -195,7 +195,7 @@ class Agent:
             if failed and releases.facts(number).get("replaces") == before:
                 releases.forget(number)
         if verdict.passed and not service.stays_after_logout():
-            line = f"sudo loginctl enable-linger {collect_facts(self._root)['user']}"
+            line = f"sudo loginctl enable-linger {user_name()}"
             self._connection.note(f"So that the service starts with the device, run there: {line}")
         return verdict._asdict()
 
@@ -253,6 +253,14 @@ class Agent:
         if found is None:
             raise DeviceError("Expected EdgeKit on the device; found none.")
         return Path(found)
+
+
+def _reason(out: str, status: int) -> str:
+    """Returns why a command of EdgeKit failed; one that was killed has printed no JSON."""
+    try:
+        return str(json.loads(out)["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return f"edgekit inspect ended with status {status}"
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import importlib.util
 import os
 import platform
 import shutil
@@ -10,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-__all__ = ["collect_facts", "runtime_folder"]
+__all__ = ["collect_facts", "runtime_folder", "user_name"]
 
 
 def collect_facts(root: Path) -> dict[str, object]:
@@ -28,19 +30,26 @@ def collect_facts(root: Path) -> dict[str, object]:
         "system": platform.system(),
         "libc": list(platform.libc_ver()),
         "node": platform.node(),
-        "user": _user(),
+        "user": user_name(),
         "time": time.time(),
         "root": str(root),
         "free": shutil.disk_usage(there).free,
         "unwritable": _unwritable(there),
         "tegra": Path("/etc/nv_tegra_release").is_file(),
-        "systemd": Path("/run/systemd/system").is_dir() and shutil.which("systemctl") is not None,
     }
 
 
 def runtime_folder() -> str:
     """Returns the folder of the user's running programs, where the user's systemd listens."""
     return os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+
+
+def user_name() -> str:
+    """Returns the name of the user, or its number if it has none, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter from Python 3.13 on
+        return str(os.getuid())
 
 
 def _existing(path: Path) -> Path:
@@ -60,15 +69,4 @@ def _unwritable(folder: Path) -> str:
 
 
 def _has_module(name: str) -> bool:
-    import importlib.util
-
     return importlib.util.find_spec(name) is not None
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name
-        return str(os.getuid())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.deploy.on_device.connection import DeviceError
-from edgekit.deploy.on_device.facts import runtime_folder
+from edgekit.deploy.on_device.facts import runtime_folder, user_name
 from edgekit.deploy.on_device.unit import MARK
 
 __all__ = ["Health", "Service"]
@@ -155,8 +155,7 @@ class Service:
         """Makes the user's services start with the device; returns whether they do."""
         if self.kind == "system":
             return True
-        name = os.environ.get("USER", str(os.getuid()))
-        marker, program = Path("/var/lib/systemd/linger", name), shutil.which("loginctl")
+        marker, program = Path("/var/lib/systemd/linger", user_name()), shutil.which("loginctl")
         if not marker.exists() and program is not None:
             subprocess.run([program, "enable-linger"], capture_output=True)
         return marker.exists()
