@@ -191,6 +191,8 @@ class Channel(Sink):
 
     def health(self) -> ChannelHealth:
         """Returns the health of the source."""
+        # Before the lock, for which the run must not wait: a sink on a slow disk may take long.
+        sinks = self._sinks()
         with self._lock:
             source = self._activity.health
             return {
@@ -213,7 +215,7 @@ class Channel(Sink):
                         "error": s.error,
                         "last_error": s.last_error,
                     }
-                    for s in self._sinks()
+                    for s in sinks
                 ],
             }
 

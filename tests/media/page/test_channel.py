@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo
 from edgekit.runtime.types import Detections, Frame
 
+EMPTY = Detections.empty(2)
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
 
 
@@ -19,7 +21,7 @@ def channel_of(now, info=INFO):
     channel = Channel(clock=lambda: now[0])
     channel.start(info)
     frame = Frame(0, 0.0, np.zeros((48, 64, 3), np.uint8))
-    channel.frame(FrameResult(frame, Detections.empty(2), []))
+    channel.frame(FrameResult(frame, EMPTY, []))
     return channel
 
 
@@ -31,6 +33,30 @@ def test_a_source_is_stalled_when_no_frame_comes_that_should(step, patience):
     assert channel.health()["status"] == "ok"
     now[0] += 0.2
     assert channel.health()["status"] == "stalled"
+
+
+def test_the_run_does_not_wait_for_outputs_that_take_long_to_tell_their_health():
+    asked, told = threading.Event(), threading.Event()
+
+    def sinks():
+        asked.set()
+        told.wait()
+        return []
+
+    channel = Channel(sinks)
+    channel.start(INFO)
+    asking = threading.Thread(target=channel.state)
+    asking.start()
+    assert asked.wait(60)
+    frame = Frame(0, 0.0, np.zeros((48, 64, 3), np.uint8))
+    running = threading.Thread(target=channel.frame, args=(FrameResult(frame, EMPTY, []),))
+    running.start()
+    running.join(60)
+    shown = channel.newest
+    told.set()
+    asking.join()
+    running.join()
+    assert shown is not None
 
 
 def test_what_is_left_out_on_purpose_is_no_break():
