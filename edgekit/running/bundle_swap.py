@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgekit._printable import printable
 from edgekit.bundle import Bundle, load_bundle
 from edgekit.bundle.folder import read_manifest
 from edgekit.detector import Detector
@@ -122,7 +123,7 @@ class BundleSwap:
             if self._refused:  # the path leads to the bundle that runs again
                 self._install(self._detector)
             return
-        name, sha256 = target.name, ""
+        name, sha256 = printable(target.name), ""
         try:
             keys = self._options.require_signature
             bundle = load_bundle(target, require_signature=keys)
@@ -133,7 +134,7 @@ class BundleSwap:
         except Exception as error:  # the bundle that runs must survive whatever a runtime raises
             known = error if isinstance(error, EdgeKitError) else shortage_of(error)
             reason = known.message if known else f"{type(error).__name__}: {reason_of(error)}"
-            self._refuse(target, (name, sha256, reason))
+            self._refuse(target, (name, sha256, printable(reason)))
         else:
             self._switch(detector)
 

@@ -10,6 +10,7 @@ messages gets nothing more, so that a slow network never queues old frames.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -144,7 +145,8 @@ class Broadcast:
         """Announces a new frame; safe from any thread, and nearly free without viewers."""
         if self.viewers and not self._poked:
             self._poked = True
-            self._loop.call_soon_threadsafe(self._offer)
+            with contextlib.suppress(RuntimeError):  # the server has failed, and the run goes on
+                self._loop.call_soon_threadsafe(self._offer)
 
     @property
     def has_begun(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from edgekit._printable import printable
 from edgekit.errors import EdgeKitError
 from edgekit.system.shortage import shortage_of
 
@@ -109,8 +110,12 @@ class HealthRecord:
     def health(self, dropped: int, trouble: str | None, codec: str | None) -> SinkHealth:
         """Returns the state, with what the sink itself reports."""
         written, lost = max(0, self.written - dropped), self.lost + dropped
-        error = self.error or trouble or (_SLOW if self._is_behind else None)
-        return SinkHealth(self._name, written, lost, error, codec, error or self._last_error)
+        present = self.error or trouble or (_SLOW if self._is_behind else None)
+        # Names of files may have bytes that are not UTF-8, which JSON could not hold.
+        error, last = (
+            text and printable(text, lines=True) for text in (present, present or self._last_error)
+        )
+        return SinkHealth(self._name, written, lost, error, codec, last)
 
 
 def _sentence(error: Exception) -> str:
