@@ -8,6 +8,7 @@ import select
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.errors import MediaError
 from edgekit.media._held import Held
 
 __all__ = ["Pipe"]
@@ -38,9 +39,19 @@ class Pipe:
             self._held.close()
 
     def exactly(self, count: int) -> npt.NDArray[np.uint8]:
-        """Reads ``count`` bytes into new memory; fewer at the end of data or after ``close``."""
+        """Reads ``count`` bytes into new memory; fewer at the end of data or after ``close``.
+
+        Raises:
+            MediaError: The system cannot read the descriptor.
+        """
         filled = np.empty(count, np.uint8)
-        got = self._held.call(lambda: self._fill(filled)) or 0
+        try:
+            got = self._held.call(lambda: self._fill(filled)) or 0
+        except OSError as error:
+            raise MediaError(
+                f"Standard input cannot be read: {error.strerror}.",
+                hint="Check the disk or the device that it comes from.",
+            ) from error
         return filled[:got]
 
     def put_back(self, data: bytes) -> None:

@@ -171,6 +171,13 @@ def test_what_is_no_frames_says_what_is(data, options, error, words):
     assert caught.value.hint
 
 
+def test_what_the_system_cannot_read_is_an_error_of_the_source(tmp_path):
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(MediaError, match="cannot be read: Is a directory"):
+        RawSource(descriptor, SMALL)
+    os.close(descriptor)
+
+
 def test_y4m_that_is_damaged_midway_says_where():
     with piped(y4m(16, 235) + b"FRAMX\n" + bytes(36), SourceOptions()) as source:
         assert source.read().index == 0
