@@ -70,13 +70,17 @@ class Camera(NamedTuple):
     planes: bool = False
 
 
-def cameras() -> list[Camera]:
+def cameras(folder: Path = Path("/dev")) -> list[Camera]:
     """Lists all capture devices of this machine, in order of their numbers.
 
     Devices that may not be opened are included, with their problem.
+
+    Args:
+        folder: Folder of the device files.
     """
-    nodes = sorted(Path("/dev").glob("video[0-9]*"), key=lambda node: int(node.name[5:] or 0))
-    found = (describe(node) for node in nodes if node.name[5:].isdecimal())
+    # Rules of udev may add links with other names, such as video0-front.
+    nodes = [node for node in folder.glob("video[0-9]*") if node.name[5:].isdecimal()]
+    found = map(describe, sorted(nodes, key=lambda node: int(node.name[5:])))
     return [camera for camera in found if camera is not None]
 
 

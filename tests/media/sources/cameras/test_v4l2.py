@@ -151,5 +151,11 @@ def test_what_is_no_camera(device, tmp_path):
     assert describe(tmp_path / "video1") is None
 
 
+def test_links_beside_the_devices_are_no_cameras(tmp_path):
+    for name in ("video0-front", "video1", "video1.left", "video10"):
+        (tmp_path / name).touch()
+    assert cameras(tmp_path) == []
+
+
 def test_the_cameras_of_this_machine_can_be_listed():
     assert all(Path(camera.device).exists() for camera in cameras())
