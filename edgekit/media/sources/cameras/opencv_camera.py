@@ -12,7 +12,7 @@ from edgekit.errors import MediaError
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2
 from edgekit.media.sources.cameras.messages import unusable
-from edgekit.media.sources.opencv.capture import CaptureSource
+from edgekit.media.sources.opencv.capture import CaptureSource, with_first_picture
 from edgekit.media.sources.source import SourceOptions
 from edgekit.runtime.types import Frame
 
@@ -91,10 +91,7 @@ class OpenCVCameraSource(CaptureSource):
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, options.camera_size[1])
         if options.camera_fps:
             capture.set(cv2.CAP_PROP_FPS, options.camera_fps)
-        good, image = capture.read() if capture.isOpened() else (False, None)
-        if not good:
-            capture.release()
-        return capture, image if good else None
+        return with_first_picture(capture)
 
     def _check(self) -> None:
         wanted = self._options.camera_size

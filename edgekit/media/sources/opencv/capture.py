@@ -9,7 +9,7 @@ from edgekit.media._opencv import cv2
 from edgekit.media.sources.source import DEFAULT_FPS, Source
 from edgekit.runtime.types import Array, Frame
 
-__all__ = ["CaptureSource", "believable_fps", "whole"]
+__all__ = ["CaptureSource", "believable_fps", "whole", "with_first_picture"]
 
 _HIGHEST_FPS = 1000.0
 
@@ -44,6 +44,14 @@ class CaptureSource(Source):
     def _next(self, image: Array, seconds: float) -> Frame:
         self.position += 1
         return Frame(self.position - 1, seconds, image)
+
+
+def with_first_picture(capture: cv2.VideoCapture) -> tuple[cv2.VideoCapture, Array | None]:
+    """Returns a capture and its first picture; without one, the capture is released."""
+    good, image = capture.read() if capture.isOpened() else (False, None)
+    if not good:
+        capture.release()  # nobody else would, while an error's traceback refers to it
+    return capture, image if good else None
 
 
 def believable_fps(declared: float | None) -> float:

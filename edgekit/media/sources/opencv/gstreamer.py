@@ -13,7 +13,7 @@ from edgekit.errors import MediaError, MissingDependencyError
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2
 from edgekit.media.sources.address import path_of, without_secrets
-from edgekit.media.sources.opencv.capture import CaptureSource
+from edgekit.media.sources.opencv.capture import CaptureSource, with_first_picture
 from edgekit.media.sources.source import SourceOptions
 from edgekit.runtime.types import Frame
 
@@ -122,9 +122,7 @@ def _exists(path: Path) -> bool:
 
 
 def _opened(pipeline: str) -> tuple[Any, Any]:
-    capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
-    good, image = capture.read() if capture.isOpened() else (False, None)
-    return capture, image if good else None
+    return with_first_picture(cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER))
 
 
 def _release(opened: tuple[Any, Any]) -> None:

@@ -14,7 +14,7 @@ from edgekit.media.sources._messages import no_picture, say_ended
 from edgekit.media.sources._protocols import in_opencv, stream_limits
 from edgekit.media.sources.address import without_secrets
 from edgekit.media.sources.opencv._limits import aspect_of, check_connection
-from edgekit.media.sources.opencv.capture import CaptureSource, whole
+from edgekit.media.sources.opencv.capture import CaptureSource, whole, with_first_picture
 from edgekit.media.sources.source import SourceOptions
 from edgekit.runtime.types import Frame
 from edgekit.system.installation import install_line
@@ -113,7 +113,4 @@ class OpenCVStreamSource(CaptureSource):
         settings = {"rtsp_transport": self._options.rtsp_transport}
         with in_opencv(settings | stream_limits(self._address)):
             capture = cv2.VideoCapture(self._address, file_backend(), limits)
-        good, image = capture.read() if capture.isOpened() else (False, None)
-        if not good:
-            capture.release()
-        return capture, image if good else None
+        return with_first_picture(capture)

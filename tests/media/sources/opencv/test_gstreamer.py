@@ -33,6 +33,12 @@ try:
     open_source("videotestsrc num-buffers=0 ! videoconvert", options)
 except MediaError as error:
     assert "gst-launch-1.0" in str(error)
+    # As long as the error lives, the pipeline must not keep its camera.
+    place = error.__traceback__
+    while place is not None:
+        capture = place.tb_frame.f_locals.get("capture")
+        assert capture is None or not capture.isOpened()
+        place = place.tb_next
     print("played")
 """
 
