@@ -134,7 +134,7 @@ class Door:
         """Returns whether a WebSocket was opened by the page itself or by a program without a page.
 
         Args:
-            origin: ``WebOrigin`` header; None if absent, which never happens in a browser.
+            origin: ``Origin`` header; None if absent, which never happens in a browser.
             host: ``Host`` header.
         """
         return origin is None or origin.partition("://")[2] == host or origin in self._origins

@@ -72,17 +72,32 @@ class Metrics:
             names = self._labels(*labels)
             return kind(f"edgekit_{name}", text, names, registry=self._registry, **more)
 
-        self.frames = make(counter, "frames", "Frames through the detector.")
-        self.lost = make(counter, "frames_dropped", "Frames of the source that were not.")
+        self.frames = make(counter, "frames", "Frames that went through the detector.")
+        self.lost = make(
+            counter,
+            "frames_dropped",
+            "Frames that were lost, or dropped because they came too fast.",
+        )
         self.skipped = make(
             counter, "frames_skipped", "Frames that were left out on purpose.", "reason"
         )
-        self.gaps = make(counter, "gaps", "Breaks of the stream.", "reason")
+        self.gaps = make(counter, "gaps", "Breaks in the stream.", "reason")
         self.live = make(gauge, "tubes_live", "Tubes in the newest frame.", "class")
         self.closed = make(counter, "tubes_closed", "Tubes that have ended.", "class")
         spread = {"buckets": _SECONDS}
-        self.stages = make(histogram, "stage_seconds", "Time a frame.", "stage", **spread)
-        self.age = make(histogram, "frame_age_seconds", "Age at inference.", **spread)
+        self.stages = make(
+            histogram,
+            "stage_seconds",
+            "Seconds that each stage of a frame took.",
+            "stage",
+            **spread,
+        )
+        self.age = make(
+            histogram,
+            "frame_age_seconds",
+            "Seconds from the capture of a frame to its inference.",
+            **spread,
+        )
         self.bundles = make(
             counter, "bundle_changes", "Bundles offered to the run after its start.", "outcome"
         )
@@ -131,13 +146,13 @@ class Metrics:
         """Yields the metrics of the other outputs and of the sources, when Prometheus asks."""
         core, labels = self._core, self._labels("output")
         written = core.CounterMetricFamily(
-            "edgekit_output_written", "Frames, gaps and tubes that an output took.", labels=labels
+            "edgekit_output_written", "Frames, gaps and tubes that an output wrote.", labels=labels
         )
         lost = core.CounterMetricFamily(
-            "edgekit_output_lost", "Frames, gaps and tubes that it lost.", labels=labels
+            "edgekit_output_lost", "Frames, gaps and tubes that an output lost.", labels=labels
         )
         good = core.GaugeMetricFamily(
-            "edgekit_output_up", "1 where nothing is wrong with it.", labels=labels
+            "edgekit_output_up", "1 while an output has no problem, else 0.", labels=labels
         )
         for number, outputs in enumerate(self._outputs):
             for health in outputs():
@@ -146,7 +161,7 @@ class Metrics:
                 lost.add_metric(values, health.lost)
                 good.add_metric(values, health.error is None)
         source = core.GaugeMetricFamily(
-            "edgekit_source_up", "1 while the source gives frames.", labels=self._labels()
+            "edgekit_source_up", "1 while the source gives frames, else 0.", labels=self._labels()
         )
         bundle = core.InfoMetricFamily("edgekit_bundle", "Bundle that runs.", labels=self._labels())
         for sink in self._sinks:
