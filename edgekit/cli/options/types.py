@@ -107,7 +107,7 @@ class _Bytes(click.ParamType[int]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)(i?)B?", str(value), re.IGNORECASE)
+        match = re.fullmatch(r"(\d{1,18}(?:\.\d+)?) ?([kMGT]?)(i?)B?", str(value), re.IGNORECASE)
         if match is None:
             self.fail(f"Expected a size, such as 100MB or 2GB; found {value!r}.", param, ctx)
         power = " kmgt".index(match[2].lower() or " ")

@@ -21,7 +21,16 @@ def test_a_full_disk_ends_the_run_of_a_file(small_disk, spot_bundle, spot_video)
 
 @pytest.mark.parametrize(
     ("text", "status"),
-    [("100kB", 0), ("1.5 GB", 0), ("2MiB", 0), ("200000", 0), ("10", 2), ("-1MB", 2), ("big", 2)],
+    [
+        ("100kB", 0),
+        ("1.5 GB", 0),
+        ("2MiB", 0),
+        ("200000", 0),
+        ("10", 2),
+        ("-1MB", 2),
+        ("big", 2),
+        ("9" * 400 + "MB", 2),
+    ],
 )
 def test_sizes_are_read_as_people_write_them(spot_bundle, spot_video, tmp_path, text, status):
     arguments = ["--bundle", str(spot_bundle), "--source", str(spot_video(2)), "--rotate", text]
