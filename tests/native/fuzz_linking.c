@@ -118,7 +118,7 @@ static void fit(linking *l, int32_t found) {
     GROW(logs, 0, 3 * found + rows, 1), GROW(exps, 0, rows, 2);
     GROW(past_id, 0, rows, 1), GROW(past_frame, 0, rows, 1), GROW(past_passed, 0, rows, 1);
     GROW(past_elapsed, 0, rows, 1), GROW(past_seen, 0, rows, 1);
-    GROW(past_states, 0, rows, l->past_state), GROW(past_scores, 0, rows, l->classes);
+    GROW(past_states, 0, rows, l->past_state), GROW(past_boxes, 0, rows, 4), GROW(past_scores, 0, rows, l->classes);
     GROW(scratch, 0, (int32_t)link_scratch(rows, found, w), 1);
     l->row_capacity = rows, l->found_capacity = found, l->past = 0, l->past_capacity = rows;
 }
@@ -187,7 +187,7 @@ static void link_stream(void) {
                       l->recent, l->weight, l->states, l->size,
                       l->label, l->score, l->box, l->ended_id, l->ended_hits, l->ended_watched, l->ended_sums,
                       l->boxes, l->scores, l->logs, l->exps, l->past_id, l->past_frame,
-                      l->past_passed, l->past_elapsed, l->past_seen, l->past_states, l->past_scores, l->pairs, l->scratch};
+                      l->past_passed, l->past_elapsed, l->past_seen, l->past_states, l->past_boxes, l->past_scores, l->pairs, l->scratch};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
 }
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from edgekit.benchmarks.suites.accuracy.linkers import means, tables, thinned
 from edgekit.linking import tracker
+from edgekit.linking.tracks import interpolation
 from edgekit.linking.tracks.history import Rows
 from edgekit.linking.tracks.look import Look
 from edgekit.metrics.detections import SavedDetections
@@ -66,11 +67,17 @@ def _held(
     return boxes[inside][at], rows.scores[inside, label].astype(np.float64)[at], seen
 
 
+def _nowhere(passed: Array) -> Array:
+    """Gives no detection its own box."""
+    return np.zeros(len(passed), np.bool_)
+
+
 WITHOUT: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "none": nullcontext,
     "motion and misses in time": lambda: _instead(tracker.OnlineLinker, "_look_at", _as_neighbours),
     "misses in processed frames": lambda: _instead(Look, "allowed", _allowed_in_time),
     "nearest frames": lambda: _instead(tracker, "reach", _processed_only),
+    "detections' own boxes": lambda: _instead(interpolation, "beside_gaps", _nowhere),
     "interpolation": lambda: _instead(tracker, "interpolated", _held),
     "far stronger detections": lambda: _instead(Look, "outshines", lambda look: math.inf),
 }

@@ -23,6 +23,7 @@ class Rows(NamedTuple):
         elapsed: Time since the previous processed frame, (n,), in frames at 25 per second.
         seen: Whether the row has a detection, (n,) bool.
         states: First k fields of ``edgekit.linking.tracks.kalman.States``, (n, k, 4).
+        boxes: Box of the detection, (n, 4); 0 without one.
         scores: Scores of the detection, (n, C); 0 without one.
     """
 
@@ -32,6 +33,7 @@ class Rows(NamedTuple):
     elapsed: Array
     seen: Array
     states: Array
+    boxes: Array
     scores: Array
 
 
@@ -82,6 +84,7 @@ class History:
         look: tuple[int, int, float],
         seen: Array,
         states: Array,
+        boxes: Array,
         scores: Array,
     ) -> None:
         """Appends one row for each of the tracks ``ids``; ``reserve`` has made room for them.
@@ -91,11 +94,13 @@ class History:
             look: Values of ``frame``, ``passed`` and ``elapsed`` that all rows share.
             seen: Whether each row has a detection, (n,) bool.
             states: State of each track, (n, k or more, 4).
-            scores: Scores of each detection, (n, C).
+            boxes: Box of each detection, (n, 4); 0 without one.
+            scores: Scores of each detection, (n, C); 0 without one.
         """
         rows = slice(self._count, self._count + len(ids))
         states = states[:, : self.table.states.shape[1]]
-        for column, new in zip(self.table, (ids, *look, seen, states, scores), strict=True):
+        new_rows = (ids, *look, seen, states, boxes, scores)
+        for column, new in zip(self.table, new_rows, strict=True):
             column[rows] = new
         self._count += len(ids)
 
@@ -135,5 +140,6 @@ def _empty(rows: int, fields: int, classes: int) -> Rows:
         np.empty(rows),
         np.empty(rows, np.bool_),
         np.empty((rows, fields, 4)),
+        np.empty((rows, 4)),
         np.empty((rows, classes), np.float32),
     )

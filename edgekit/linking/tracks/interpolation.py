@@ -1,4 +1,4 @@
-"""Interpolates boxes of finished tubes for frames that were not processed."""
+"""Boxes of finished tubes where frames were not processed: detections, and interpolated boxes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from edgekit.linking.tracks.history import Rows
 from edgekit.runtime.types import Array
 
-__all__ = ["interpolated", "reach"]
+__all__ = ["beside_gaps", "interpolated", "reach"]
 
 
 def reach(rows: Rows, first: int, last: int, newest: int) -> tuple[int, int]:
@@ -32,13 +32,16 @@ def interpolated(
 ) -> tuple[Array, Array, Array]:
     """Returns boxes, scores and whether a detection exists, for ``every`` frame.
 
-    If every frame was processed, boxes without a detection come from the filter. Otherwise they are
-    interpolated between the previous and the next detection.
+    If every frame was processed, the boxes are those of the filter. Otherwise a detection beside an
+    unprocessed frame has its own box, because the filter lags more the farther the processed frames
+    are apart. Boxes without a detection are interpolated between the previous and the next one.
     """
     frames, boxes = rows.frame[inside], boxes[inside]
     scores, seen = rows.scores[inside, label].astype(np.float64), rows.seen[inside]
     if len(every) == len(frames):
         return boxes, scores, seen
+    own = seen & beside_gaps(rows.passed)[inside]
+    boxes = np.where(own[:, None], rows.boxes[inside], boxes)
     observed = np.zeros(len(every), np.bool_)
     observed[frames - every[0]] = seen
     looks, found = np.arange(len(frames)), np.flatnonzero(seen)
@@ -49,3 +52,14 @@ def interpolated(
     frames, boxes, scores = frames[known], boxes[known], scores[known]
     between = [np.interp(every, frames, column) for column in (*boxes.T, scores)]
     return np.stack(between[:4], axis=1), between[4], observed
+
+
+def beside_gaps(passed: Array) -> Array:
+    """Returns which processed frames have an unprocessed one just before or after them.
+
+    Args:
+        passed: Number of source frames since the previous processed frame, (n,).
+    """
+    gaps = passed > 1
+    beside: Array = gaps | np.append(gaps[1:], False)
+    return beside

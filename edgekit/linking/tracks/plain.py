@@ -159,18 +159,24 @@ class PlainTracks:
         every = tracks.joined(births) if len(free) else tracks
         unsure, longest = look.allowed(self._max_misses)
         ended = every.lost >= np.where(every.hits < SURE_HITS, unsure, longest)
-        now = np.zeros((len(every.id), self._classes), np.float32)
-        now[which] = found.scores[pick, : self._classes]
-        now[len(tracks.id) :] = found.scores[free, : self._classes]
+        partner = np.full(len(every.id), -1)
+        partner[which], partner[len(tracks.id) :] = pick, free
         if not ended.any():
             gone, live = every.take(np.zeros(0, np.intp)), every
         else:
             stay = np.flatnonzero(~ended)
-            gone, live, now = every.take(np.flatnonzero(ended)), every.take(stay), now[stay]
+            gone, live, partner = every.take(np.flatnonzero(ended)), every.take(stay), partner[stay]
         live.size = np.exp(live.states[:, 0, 2:])
         self._rows = live
-        self._history.append(live.id, look[:3], live.misses == 0, live.states, now)
+        self._remember(found, partner, look)
         return len(free), self._ended(gone)
+
+    def _remember(self, found: _Found, partner: Array, look: Look) -> None:
+        live, seen = self._rows, partner >= 0
+        boxes, scores = np.zeros((len(seen), 4)), np.zeros((len(seen), self._classes), np.float32)
+        boxes[seen] = found.boxes[partner[seen]]
+        scores[seen] = found.scores[partner[seen], : self._classes]
+        self._history.append(live.id, look[:3], seen, live.states, boxes, scores)
 
     def end(self, keep: Collection[int] = ()) -> Ended:
         """Ends all tracks, except those whose ids are in ``keep``."""

@@ -238,7 +238,8 @@ static void move(linking *l, int32_t from, int32_t to) {
            STATE * sizeof *l->states);
 }
 
-static void remember(linking *l, int32_t row, const double *scores) {
+/* Adds a track to the history, with its detection, or -1. */
+static void remember(linking *l, int32_t row, int32_t found) {
     const double *state = l->states + (size_t)STATE * row;
     const size_t past = (size_t)l->past++;
     l->past_id[past] = l->id[row];
@@ -248,8 +249,15 @@ static void remember(linking *l, int32_t row, const double *scores) {
     l->past_seen[past] = l->misses[row] == 0;
     const size_t length = (size_t)l->past_state;
     memcpy(l->past_states + length * past, state, length * sizeof *state);
+    double *box = l->past_boxes + 4 * past;
     float *out = l->past_scores + past * (size_t)l->classes;
-    for (int32_t c = 0; c < l->classes; c++) out[c] = scores ? (float)scores[c] : 0;
+    memset(box, 0, 4 * sizeof *box);
+    memset(out, 0, (size_t)l->classes * sizeof *out);
+    if (found >= 0) {
+        const double *scores = l->scores + (size_t)found * l->width;
+        memcpy(box, l->boxes + 4 * (size_t)found, 4 * sizeof *box);
+        for (int32_t c = 0; c < l->classes; c++) out[c] = (float)scores[c];
+    }
     for (int k = 0; k < 2; k++) l->exps[2 * (size_t)row + k] = state[PLACE + 2 + k];
 }
 
@@ -277,9 +285,9 @@ int64_t link_step(linking *l) {
             bury(l, r);
             continue;
         }
-        const int32_t d = w.partner[r], to = l->tracks++;
+        const int32_t to = l->tracks++;
         move(l, r, to);
-        remember(l, to, d < 0 ? 0 : l->scores + (size_t)d * l->width);
+        remember(l, to, w.partner[r]);
     }
     return 0;
 }

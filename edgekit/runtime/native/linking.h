@@ -63,7 +63,7 @@ typedef struct {
     int64_t *past_id, *past_frame, *past_passed;
     double *past_elapsed;
     uint8_t *past_seen;
-    double *past_states; /* (past_state) */
+    double *past_states, *past_boxes; /* (past_state), (4) */
     float *past_scores; /* (classes) */
 
     pair *pairs;      /* twice pair_capacity */

@@ -63,7 +63,7 @@ class Linking(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("boxes", "scores", "logs", "exps")),
         *((name, ctypes.c_void_p) for name in ("past_id", "past_frame", "past_passed")),
         *((name, ctypes.c_void_p) for name in ("past_elapsed", "past_seen")),
-        *((name, ctypes.c_void_p) for name in ("past_states", "past_scores")),
+        *((name, ctypes.c_void_p) for name in ("past_states", "past_boxes", "past_scores")),
         *((name, ctypes.c_void_p) for name in ("pairs", "scratch")),
     )
 

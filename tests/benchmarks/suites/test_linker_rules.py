@@ -34,18 +34,20 @@ def saved():
 
 
 def linked(saved):
-    """Boxes of the longest tube, if one of three frames is processed."""
+    """Boxes of the longest tube and of live tubes, if one of three frames is processed."""
     linker = OnlineLinker(2)
-    closed = []
+    closed, live = [], []
     for detections in thinned(saved, 3).videos[0].detections:
         closed += linker.skip(1) if detections is None else linker.advance(detections)
+        live += [tube.box for tube in linker.live_tubes()]
     tube = max(closed + linker.finish(), key=lambda tube: tube.end - tube.start)
-    return tube.start, tube.end, tube.boxes.round(3).tolist()
+    return tube.start, tube.end, tube.boxes.round(3).tolist(), live
 
 
 def test_each_rule_is_left_out_and_put_back(saved):
     whole = linked(saved)
-    for name in ("motion and misses in time", "nearest frames", "interpolation"):
+    boxes = ("detections' own boxes", "interpolation")
+    for name in ("motion and misses in time", "nearest frames", *boxes):
         with linker_rules.WITHOUT[name]():
             assert linked(saved) != whole, name
         assert linked(saved) == whole
