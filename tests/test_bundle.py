@@ -183,6 +183,12 @@ def test_model_that_no_checksum_covers(bundle: Bundle) -> None:
         load_bundle(bundle.path)
 
 
+def test_a_file_that_the_manifest_does_not_list_is_not_read(bundle: Bundle) -> None:
+    (bundle.path / "model.rknn").touch()
+    with pytest.raises(BundleError, match=r"model\.rknn in the bundle; the manifest does not list"):
+        bundle.read_file("model.rknn")
+
+
 def test_newer_schema(bundle: Bundle) -> None:
     edit(bundle, lambda content: content.update(schema=SCHEMA + 1, novelty=True))
     with pytest.raises(BundleError, match=f"schema {SCHEMA + 1}") as caught:

@@ -77,10 +77,16 @@ class Bundle:
             name: Path of the file in the manifest.
 
         Raises:
-            BundleError: The file was changed since the bundle was checked.
+            BundleError: The manifest does not list the file, or it was changed since the bundle was
+                checked.
         """
-        (entry,) = (entry for entry in self.manifest.files if entry.path == name)
         path = self.path / name
+        entry = next((entry for entry in self.manifest.files if entry.path == name), None)
+        if entry is None:
+            raise BundleError(
+                f"Expected {path} in the bundle; the manifest does not list this file.",
+                hint=_EXPORT_AGAIN,
+            )
         try:
             content = read_regular(path, entry.size)
         except OSError as error:

@@ -73,8 +73,9 @@ class TFLiteGraph:
     def __init__(self, path: Path) -> None:
         schema = package("ai_edge_litert.schema_py_generated")
         try:
-            check_structure(path)
-            model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+            content = path.read_bytes()
+            check_structure(content)
+            model = schema.ModelT.InitFromPackedBuf(content, 0)
         except (OSError, ValueError) as error:
             raise BundleError(
                 f"{path} is not a TFLite file: {reason_of(error)}",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edgekit.bundle import Bundle
-from edgekit.errors import BundleError
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
 from edgekit.targets import base
@@ -48,12 +47,6 @@ def read_model(bundle: Bundle) -> NcnnModel:
         BundleError: A file is missing or changed, is not in ncnn's format, or contradicts itself.
     """
     weights = PurePosixPath(bundle.manifest.model).with_suffix(".bin").as_posix()
-    if all(entry.path != weights for entry in bundle.manifest.files):
-        raise BundleError(
-            f"Expected the weights of {bundle.model_path} in {weights}; the manifest of the bundle "
-            "does not list this file.",
-            hint=f"Export it again: edgekit export CHECKPOINT --target {bundle.manifest.target}",
-        )
     place = bundle.model_path
     try:
         structure = check_structure(read_param(bundle.read_model()))

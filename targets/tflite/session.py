@@ -70,7 +70,7 @@ class TfliteSession(base.Session):
         path, content = self.bundle.model_path, self.bundle.read_model()
         try:
             if self._package != "ai_edge_litert":
-                check_structure(path)
+                check_structure(content)
             made = [
                 create(model_content=content, num_threads=self._threads) for _ in range(self.lanes)
             ]

@@ -8,7 +8,6 @@ published schema (``tensorflow/lite/schema.fbs``).
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 from typing import TypeAlias, Union
 
 __all__ = ["check_structure"]
@@ -37,14 +36,12 @@ _MODEL: _Fields = {
 }
 
 
-def check_structure(model: Path) -> None:
-    """Checks every offset of a model file.
+def check_structure(content: bytes) -> None:
+    """Checks every offset in the content of a model file.
 
     Raises:
-        ValueError: The file is not a TFLite model, or an offset leads out of it.
-        OSError: The file cannot be read.
+        ValueError: It is not a TFLite model, or an offset leads out of it.
     """
-    content = model.read_bytes()
     if content[4:8] != b"TFL3":
         raise ValueError("it does not begin like a TFLite model")
     _Walk(content).table(0, _MODEL)
