@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,6 +14,9 @@ from edgekit.targets import base
 from edgekit.targets.onnx.session import OnnxSession
 from edgekit.targets.qnn.chips import CHIPS
 from edgekit.targets.qnn.provider import CONTEXT, EMULATOR, add_provider, is_emulated, provider
+
+if TYPE_CHECKING:
+    from edgekit.measuring.operator_times import OperatorProfiler
 
 __all__ = ["QnnSession"]
 
@@ -72,3 +76,7 @@ class QnnSession(OnnxSession):
                 f"{manifest.converter.get('onnxruntime-qnn', 'of the exporting machine')}.",
             ) from error
         return self._signature()
+
+    def _profiler(self) -> AbstractContextManager[OperatorProfiler]:
+        """Raises as the base class does: ONNX Runtime would profile the float model on the CPU."""
+        return base.Session._profiler(self)

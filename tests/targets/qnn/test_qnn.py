@@ -18,8 +18,10 @@ from edgekit.quantization.base import Recipe
 from edgekit.quantization.qnn import QnnQuantizer
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.build import export_bundle
+from edgekit.targets.onnx.session import OnnxSession
 from edgekit.targets.qnn import provider
 from edgekit.targets.qnn.export import QnnExporter, compile_context
+from edgekit.targets.qnn.session import QnnSession
 from edgekit.targets.registry import check_runtime, open_session
 from edgekit.targets.settings import ExportSettings
 
@@ -54,6 +56,26 @@ def test_a_bundle_runs_on_any_cpu_too(bundle: Bundle, tmp_path: Path, tensor: An
         found, expected = (one.infer({"input": tensor}) for one in (session, other))
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
+
+
+class _OnTheCpu(QnnSession):
+    """Runs what the chip would run on any machine."""
+
+    _open = OnnxSession._open
+
+    @classmethod
+    def check_machine(cls) -> None:
+        OnnxSession.check_machine()
+
+
+def test_operators_of_the_float_model_are_not_those_of_the_chip(
+    bundle: Bundle, tmp_path: Path, tensor: Any
+) -> None:
+    with (
+        _OnTheCpu(copied(bundle, tmp_path / "b", chip="sm8550")) as session,
+        pytest.raises(EdgeKitError, match="qnn does not tell how long its operators take"),
+    ):
+        session.profile({"input": tensor}, rounds=1)
 
 
 @pytest.mark.parametrize("chip", ["sm1", msgspec.UNSET])
