@@ -20,8 +20,8 @@ from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 from edgekit.targets.build import bundle_path, export_bundle, read_checkpoint
 from edgekit.targets.choices import PLACES, PRECISIONS
 from edgekit.targets.dcn_choice import fastest_form, forms_to_time
-from edgekit.targets.registry import check_target
-from edgekit.targets.settings import ExportSettings
+from edgekit.targets.registry import check_target, exporter
+from edgekit.targets.settings import ExportSettings, resolve
 from edgekit.targets.verify import read_clip
 
 __all__ = ["ExportOptions", "export", "run_export"]
@@ -176,15 +176,15 @@ def run_export(options: ExportOptions) -> Bundle:
     forms = forms_to_time(loaded.network, options, options.target)
     if not forms:
         return written(settings=options, out=options.out, force=options.force)
-    if options.out is not None:
-        refuse_existing(options.out, force=options.force, mark=MANIFEST)
+    name = resolve(options, loaded, checkpoint, exporter(options.target)).name
+    place = options.out or bundle_path(name, options.target, options.precision)
+    refuse_existing(place, force=options.force, mark=MANIFEST)
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
         best = fastest_form(
             forms,
             lambda form: written(settings=replace(options, dcn=form), out=Path(folder, form)),
         )
         made = best.manifest
-        place = options.out or bundle_path(made.name, made.target, made.precision)
         files = {entry.path: best.path / entry.path for entry in made.files}
         save_bundle(place, made, files, force=options.force)
     return load_bundle(place)

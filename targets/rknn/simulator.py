@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,7 +51,7 @@ class RknnSimulatorSession(base.Session):
         self._using = threading.Lock()
         command = [sys.executable, "-m", "edgekit.targets.rknn.toolkit", "simulate"]
         chip, settings = chip_of(self.bundle), variables()
-        self._scratch = tempfile.TemporaryDirectory()
+        self._scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         folder = Path(self._scratch.name)
         names = {entry.path for entry in self.bundle.manifest.files}
         arguments = ["model.onnx", chip, *(["ranges.json"] if "ranges.json" in names else [])]
@@ -107,5 +106,4 @@ class RknnSimulatorSession(base.Session):
     def _release(self) -> None:
         self._process.kill()
         self._process.communicate()
-        shutil.rmtree(self._scratch.name, ignore_errors=True)
         self._scratch.cleanup()

@@ -12,7 +12,7 @@ import edgekit
 from edgekit._progress import Progress
 from edgekit.assets import default_bundle
 from edgekit.calibration.cache import contents_of
-from edgekit.errors import AnnotationError, BundleError, MediaError, UsageError
+from edgekit.errors import AnnotationError, BundleError, MediaError, OutputError, UsageError
 from edgekit.synthetic.dataset import write_dataset
 from edgekit.targets.base import SessionOptions
 
@@ -144,3 +144,15 @@ def test_inputs_that_are_not_there(root: Path, tmp_path: Path) -> None:
         edgekit.evaluate(default_bundle(), root=tmp_path)
     with pytest.raises(AnnotationError):
         edgekit.evaluate(detections=tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("name", ["report", "save_detections", "clips", "results"])
+def test_outputs_that_cannot_be_written_are_refused_before_the_work(
+    root: Path, tmp_path: Path, cache: Path, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    progress = _Phases()
+    with pytest.raises(OutputError, match=r"x\.json"):
+        edgekit.evaluate(root=root, progress=progress, **{name: tmp_path / "file" / "x.json"})
+    assert progress.seen == []
+    assert not cache.exists()

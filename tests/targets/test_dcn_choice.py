@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 import edgekit
 from edgekit.bundle import Bundle, LoweringTimes, load_bundle
 from edgekit.cli import main
-from edgekit.errors import BoundError
+from edgekit.errors import BoundError, OutputError
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.models.lowerings import LOWERINGS
+from edgekit.targets.build import bundle_path
 from edgekit.targets.dcn_choice import fastest, fastest_form, forms_to_time
 from edgekit.targets.settings import ExportSettings
 
@@ -51,6 +52,20 @@ def test_the_command_and_inspect_report_the_choice(
     assert f"{told['lowerings']['chosen']}, of deform_conv" in capsys.readouterr().out
     assert main(arguments) == 3
     assert "--force" in capsys.readouterr().err
+
+
+def test_a_default_folder_that_exists_is_refused_before_the_measurement(
+    deformable: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bundle_path("model", "onnx", "fp32").mkdir(parents=True)
+    caplog.set_level("INFO")
+    with pytest.raises(OutputError, match="already exists"):
+        edgekit.export(deformable, input_size=64, name="model")
+    assert "Exporting" not in caplog.text
 
 
 @pytest.mark.parametrize("target", ["tflite", "jetson"])
