@@ -14,7 +14,9 @@ from edgekit.runtime.types import Frame
 __all__ = ["RecentFrames"]
 
 _MOST_KEPT = 16
-"""Largest number of kept pictures: 40 ms at 400 frames per second; it bounds the memory."""
+"""Largest number of kept pictures, which bounds the memory: 40 ms at 400 frames per second.
+
+If an interval has more frames, the kept ones are spread over it."""
 
 _SHORTEST_STEP = 1 / 480
 """Shortest valid step, in seconds; shorter ones come from wrong time bases or bursts."""
@@ -74,7 +76,7 @@ class RecentFrames:
     def __init__(self, interval: float) -> None:
         self.reencoded = False
         self.interval = interval
-        self._kept: deque[_KeptFrame] = deque(maxlen=_MOST_KEPT)
+        self._kept: deque[_KeptFrame] = deque()
         self._clock = self._begin = 0.0
         self._last_time = 0.0
         self._changes: deque[int] = deque(maxlen=_USUAL)
@@ -106,6 +108,7 @@ class RecentFrames:
             shown = newest.image if newest.earlier is None else newest.earlier
             return replace(frame, earlier=shown)
         earlier = self._nearest(self._clock - self.interval)
+        self._make_room()
         kept.append(_KeptFrame(self._clock, frame.image, samples, earlier))
         return replace(frame, earlier=earlier)
 
@@ -126,11 +129,26 @@ class RecentFrames:
 
     def _nearest(self, time: float) -> npt.NDArray[np.uint8] | None:
         """Returns the picture nearest to a time; forgets those that no later frame needs."""
+        self._forget_before(time)
+        enough = self._clock - self._begin >= _ENOUGH * self.interval
+        return self._kept[0].image if self._kept and enough else None
+
+    def _forget_before(self, time: float) -> None:
+        """Forgets the pictures before the one nearest to a time."""
         kept = self._kept
         while len(kept) > 1 and abs(kept[1].time - time) <= abs(kept[0].time - time):
             kept.popleft()
-        enough = self._clock - self._begin >= _ENOUGH * self.interval
-        return kept[0].image if kept and enough else None
+
+    def _make_room(self) -> None:
+        """Forgets a picture if there is no room for another one."""
+        kept = self._kept
+        if len(kept) == _MOST_KEPT:
+            step = self._clock - kept[-1].time
+            self._forget_before(self._clock + step - self.interval)
+        if len(kept) == _MOST_KEPT:
+            # The one whose neighbours are nearest to each other, so that no gap becomes long.
+            places = range(1, _MOST_KEPT - 1)
+            del kept[min(places, key=lambda place: kept[place + 1].time - kept[place - 1].time)]
 
     def _is_repeated(self, image: npt.NDArray[np.uint8], samples: npt.NDArray[np.uint8]) -> bool:
         newest = self._kept[-1]
