@@ -235,8 +235,9 @@ class _Clip:
         self._info = info
         self._folder = folder = place.path
         self._video = VideoSink(folder / f"{self._name}.mp4", quiet=quiet)
-        self._first: FrameResult | None = None
-        self._last: FrameResult | None = None
+        # Without the frames themselves, whose pictures would stay in memory.
+        self._first: tuple[int, float] | None = None
+        self._last = 0
         self._tube: Tube | None = None
         self._cut = False
         self._times: deque[tuple[int, float]] = deque(maxlen=_MOST_TIMES)
@@ -250,12 +251,13 @@ class _Clip:
         self._video.start(self._info)
 
     def add(self, result: FrameResult) -> None:
-        self._first = self._first or result
-        self._times.append((result.frame.index, result.frame.time))
-        if result.frame.time - self._first.frame.time > _LONGEST:
+        index, time = result.frame.index, result.frame.time
+        self._first = self._first or (index, time)
+        self._times.append((index, time))
+        if time - self._first[1] > _LONGEST:
             self._cut = True
             return
-        self._last = result
+        self._last = index
         self._video.frame(result)
 
     def bundle(self, change: BundleChange) -> None:
@@ -268,19 +270,19 @@ class _Clip:
         self.until = next(ends, self._times[0][1]) + after
 
     def end(self) -> None:
-        if self._tube is None or self._first is None or self._last is None:
+        if self._tube is None or self._first is None:
             self.close()
             return
-        frames = self._last.frame.index - self._first.frame.index + 1
-        self._video.end(RunSummary(frames, 0, 0.0, {}))
+        first = self._first[0]
+        self._video.end(RunSummary(self._last - first + 1, 0, 0.0, {}))
         self._video.close()
         about = {
             "schema": SCHEMA,
             "source": self._info.source,
             "time": self._began.isoformat(timespec="milliseconds"),
             "video": f"{self._name}.mp4",
-            "first": self._first.frame.index,
-            "last": self._last.frame.index,
+            "first": first,
+            "last": self._last,
             "cut": self._cut,
             "class": self._info.classes[self._tube.label],
             "tube": tube_json(self._tube),
