@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, SourceHealth
 
-__all__ = ["SourceActivity"]
+__all__ = ["NO_RUN", "SourceActivity"]
 
 _RECENT = 150
 _RATE_SECONDS = 5.0
 _PATIENCE = 5.0
-_UNKNOWN = RunInfo("", 0, 0, 1.0, None, ())
+
+NO_RUN = RunInfo("", 0, 0, 1.0, None, ())
 """Stands for a run that has not begun."""
 
 
@@ -82,7 +83,7 @@ class SourceActivity:
             return "ended"
         if not self.health.connected:
             return "lost"
-        if self.seconds_since_frame > (self._info or _UNKNOWN).patience(_PATIENCE):
+        if self.seconds_since_frame > (self._info or NO_RUN).patience(_PATIENCE):
             return "stalled"
         return "ok" if self._recent else "starting"
 

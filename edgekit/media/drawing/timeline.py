@@ -95,7 +95,7 @@ def draw_timeline(
     letters = 0.4 * pitch if pitch == _ROW else 0.42 * pitch
     gutter = max((text_size(name, letters)[0] for name in names), default=0)
     scale = _Scale(_MARGIN + min(max(gutter + 18, 60), _WIDTH // 3), _WIDTH - _MARGIN, frames)
-    shown = _fitting(thumbnails, scale)
+    shown = _fitting(thumbnails)
     strip = THUMBNAIL_HEIGHT + 52 if shown else 0
     nothing = all(row.truth for row in rows)
     body = max(len(rows) + nothing, 3) * pitch
@@ -129,7 +129,7 @@ def _ascii(text: str, most: int) -> str:
     return text if len(text) <= most else f"...{text[3 - most :]}"
 
 
-def _fitting(thumbnails: Sequence[Thumbnail], scale: _Scale) -> list[Thumbnail]:
+def _fitting(thumbnails: Sequence[Thumbnail]) -> list[Thumbnail]:
     """Selects thumbnails evenly over time, as many as fit side by side."""
     if not thumbnails:
         return []

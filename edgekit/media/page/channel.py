@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from edgekit.media.activity import SourceActivity
+from edgekit.media.activity import NO_RUN, SourceActivity
 from edgekit.media.drawing.text import colour_of
 from edgekit.media.page.timeline import Timeline
 from edgekit.media.sinks.sink import Sink
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Channel", "ChannelHealth", "Snapshot"]
 
 _RECENT = 150
-_UNKNOWN = RunInfo("", 0, 0, 1.0, None, ())
-"""Stands for a run that has not begun."""
 
 
 # Many attributes: one for each key of the JSON that the page reads.
@@ -231,7 +229,7 @@ class Channel(Sink):
     def hello(self) -> dict[str, object]:
         """Returns what stays constant during a run, unless it changes to another bundle."""
         with self._lock:
-            info = self._info or _UNKNOWN
+            info = self._info or NO_RUN
         return {
             "type": "hello",
             "source": info.source,
@@ -261,7 +259,7 @@ class Channel(Sink):
             }
 
     def _bundle_json(self) -> dict[str, str | None]:
-        info = self._info or _UNKNOWN
+        info = self._info or NO_RUN
         return {"name": info.bundle, "sha256": info.bundle_sha256, "refused": self._refused}
 
 
