@@ -181,8 +181,9 @@ class MqttSink(Sink):
             messages.append(self._message(kind, len(messages), content))
             updated[tube.id] = now
         self._send(messages)
+        # The end of a tube comes after the first frame without it, or is lost.
+        self._begun = self._updated.keys() | updated.keys()
         self._updated = updated
-        self._begun |= updated.keys()
 
     def tube(self, tube: Tube) -> None:
         """Sends the end of a tube, and first its start if no frame with it reached this sink."""
@@ -197,7 +198,6 @@ class MqttSink(Sink):
             "observed": int(tube.observed.sum()),
         }
         self._send([*first, self._message("end", len(first), content)])
-        self._begun.discard(tube.id)
 
     def end(self, summary: RunSummary) -> None:
         """Sends waiting messages for at most 5 seconds, then the last status."""

@@ -201,6 +201,13 @@ def test_a_tube_whose_frames_were_lost_has_a_start_before_its_end(mosquitto, lis
     assert (content["index"], content["time"], content["box"]) == (20, 20 / 25, [1, 2, 3, 4])
 
 
+def test_tubes_whose_end_was_lost_take_no_memory(started):
+    sink = started("mqtt://127.0.0.1:1")
+    for index in range(60):
+        sink.frame(result_of(index, [index // 3]))
+    assert sink._begun <= {18, 19}
+
+
 def test_what_a_run_leaves_the_next_one_sends(mosquitto, listener, started):
     broker = mosquitto()
     found = listener(broker)
