@@ -41,7 +41,9 @@ class EarlierFrames:
         if not self._seconds:
             return
         quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-        jpeg = cv2.imencode(".jpg", result.frame.image, quality)[1]
+        good, jpeg = cv2.imencode(".jpg", result.frame.image, quality)
+        if not good:  # it is too large for JPEG, and for a video too
+            return
         image = np.zeros((0, 0, 3), np.uint8)
         self._kept.append((replace(result, frame=replace(result.frame, image=image)), jpeg))
         self._bytes += jpeg.nbytes

@@ -217,6 +217,15 @@ def test_what_a_killed_run_left_goes_at_the_start_and_old_clips_go_without_new_o
     sink.close()
 
 
+def test_a_picture_that_is_too_large_for_jpeg_is_not_kept(tmp_path):
+    sink = ClipsSink(tmp_path)
+    sink.start(INFO)
+    wide = Frame(0, 0.0, np.zeros((1, 65_600, 3), np.uint8))
+    sink.frame(FrameResult(wide, Detections.empty(2), []))
+    assert not sink._earlier._kept
+    sink.close()
+
+
 def test_what_waits_is_bounded_by_bytes_and_that_is_said(tmp_path, monkeypatch, caplog):
     sink = ClipsSink(tmp_path, before=3)
     play(sink, 50, [])
