@@ -12,7 +12,7 @@ class BundleChange:
     """A bundle that a run was to change to, and what became of it.
 
     Attributes:
-        name: Name of the bundle; that of its folder if its manifest cannot be read.
+        name: Name of the bundle; the name of its folder if the manifest cannot be read.
         sha256: SHA-256 of the bundle's manifest; empty if it cannot be read.
         index: Index of the frame after the change: the first one that the bundle processed, or the
             first one after it was refused.

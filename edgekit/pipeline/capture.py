@@ -71,7 +71,8 @@ class Capture:
 
     Args:
         reader: Reader that provides the frames.
-        slot: Detector of each frame, of which only ``prepare`` and ``reset`` are called.
+        slot: Slot with the detector of each frame; only ``prepare`` and ``reset`` of the detector
+            are called.
         installed: Detector for which the reader pairs the frames.
         stop: Event that is set when the run is to end.
         duration: Seconds of the source after which to end.

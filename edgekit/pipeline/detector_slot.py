@@ -43,8 +43,7 @@ class DetectorSlot:
 
     Attributes:
         newest: Newest frame that was taken, with its earlier picture; None before the first.
-        refused: Bundles that were refused and of which the sinks have not heard: name, SHA-256 and
-            reason.
+        refused: Refused bundles that are not reported to the sinks yet: name, SHA-256 and reason.
     """
 
     def __init__(

@@ -56,7 +56,7 @@ class ProcessedShare:
 
     Attributes:
         taken: The share, from 0 to 1.
-        expected: Accuracy to expect of it; None if no frame was dropped, or it is unknown.
+        expected: Expected accuracy at this share; None if unknown, or if no frame was dropped.
     """
 
     taken: float

@@ -66,7 +66,8 @@ class TubeOptions:
         max_gap: Seconds without a detection after which a tube ends, in place of ``max_misses``.
         min_hits: Number of detections after which a tube is reported.
         delay: Number of later frames that correct each box of a finished tube.
-        delay_seconds: Seconds of later frames that do so, in place of ``delay``.
+        delay_seconds: Seconds of later frames that correct each box of a finished tube, in place of
+            ``delay``.
     """
 
     score: float = 0.3

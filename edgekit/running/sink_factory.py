@@ -36,7 +36,7 @@ class SinkFactory:
         options: Options of the run.
         more: Function that makes additional sinks for a source.
         stop: Function that stops the run.
-        say: Function that gets the link of the live page; None for a logger.
+        say: Function that gets the link of the live page; None logs it.
 
     Attributes:
         service: Connection to the service manager.

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class ChannelHealth(TypedDict):
     sinks: list[dict[str, object]]
 
 
-class Snapshot:
+class Snapshot(NamedTuple):
     """A frame of a channel, with its number.
 
     Attributes:
@@ -69,11 +69,8 @@ class Snapshot:
         result: Result of the frame.
     """
 
-    __slots__ = ("number", "result")
-
-    def __init__(self, number: int, result: FrameResult) -> None:
-        self.number = number
-        self.result = result
+    number: int
+    result: FrameResult
 
 
 # Many attributes: everything that the page shows of a run, under one lock.

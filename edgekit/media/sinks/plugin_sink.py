@@ -27,7 +27,7 @@ def failures_named(name: str) -> Iterator[None]:
         name: Name of the sink in ``SINKS``.
 
     Raises:
-        OutputError: The block raised what is not an ``EdgeKitError``.
+        OutputError: The block raised another error than an ``EdgeKitError``.
     """
     try:
         with SINKS.attributed(name):

@@ -247,7 +247,7 @@ def open_reader(
 ) -> FrameReader:
     """Returns the reader of a source; the arguments are those of ``LiveReader``.
 
-    A thread reads a live source, and one of which only the newest frame counts.
+    A thread reads a live source, and a recording of which only the newest frame is kept.
     """
     if not (newest or source.live):
         return DirectReader(source, stop, realtime=realtime, recent=recent, sampling=sampling)

@@ -25,7 +25,7 @@ def _packed(channels: int, code: int) -> _Make:
 
 
 def _wide(bits: int) -> _Make:
-    """Returns a converter for grey in 16-bit words of which ``bits`` are used."""
+    """Returns a converter for grey in 16-bit words that use the lowest ``bits`` bits."""
 
     def make(raw: _Bytes, width: int, height: int, stride: int) -> Any:
         rows = _rows(raw, 2 * width, height, stride).view("<u2") >> (bits - 8)

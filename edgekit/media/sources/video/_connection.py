@@ -42,7 +42,7 @@ _MOST_GATHERED = 100_000
 _TEXT = "tty"
 _PICTURE = "_pipe"
 _PLAIN_PICTURES = frozenset(("bmp_pipe", "jpeg_pipe", "png_pipe"))
-"""Pictures of which FFmpeg gives what EdgeKit's own reader of files gives, up to 8 bits."""
+"""Formats of pictures that FFmpeg decodes like EdgeKit's own reader of files, up to 8 bits."""
 
 _GENERATE_TIMES = 0x1
 _AHEAD = 32

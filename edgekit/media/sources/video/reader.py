@@ -33,8 +33,8 @@ class VideoSource(Source):
     the index of the next one shows how many. A file gives every picture that FFmpeg shows.
 
     Args:
-        place: Path of a file; or an address with a scheme of ``SCHEMES`` in
-            ``edgekit.media.sources.address``, such as ``rtsp://`` or ``http://``.
+        place: Path of a file; or an address with a scheme of
+            ``edgekit.media.sources.registry.SCHEMES``, such as ``rtsp://`` or ``http://``.
         options: RTSP transport, and the longest wait: for the connection, for the first video
             packet, and between pictures, whatever else the server sends. The wait for the first
             key frame is at least 25 seconds.
