@@ -43,11 +43,11 @@ def printable(text: str, *, lines: bool = False) -> str:
     return re.sub(_HIDDEN_IN_LINES if lines else _HIDDEN, _escape, text)
 
 
-def printable_json(text: str) -> str:
+def printable_json(content: bytes) -> bytes:
     """Returns equivalent JSON whose strings contain no control characters either."""
-    if text.isascii() and "\x7f" not in text:
-        return text
-    return re.sub(_RAW_IN_JSON, _escape_json, text)
+    if content.isascii() and b"\x7f" not in content:
+        return content
+    return re.sub(_RAW_IN_JSON, _escape_json, content.decode()).encode()
 
 
 def printable_struct(value: Any) -> Any:

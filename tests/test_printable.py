@@ -43,7 +43,7 @@ def test_nothing_that_is_left_controls_a_terminal(text: str) -> None:
 @given(st.dictionaries(st.text(), st.text()))
 def test_json_means_the_same(content: dict[str, str]) -> None:
     text = json.dumps(content, ensure_ascii=False)
-    shown = printable_json(text)
+    shown = printable_json(text.encode()).decode()
     assert json.loads(shown) == content
     assert not any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in shown)
 

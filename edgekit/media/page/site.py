@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
+from edgekit._printable import printable_json
 from edgekit.media.page.broadcast import Broadcast, Viewer
 from edgekit.media.page.channel import Channel
 from edgekit.media.serving.access import Door, Verdict, network_of
@@ -121,7 +122,7 @@ class Site:
         status = sources[0]["status"] if sources else "starting"
         if flowing:
             status = "ok" if well else "degraded"
-        body = msgspec.json.encode({"status": status, "sources": sources})
+        body = printable_json(msgspec.json.encode({"status": status, "sources": sources}))
         code = 200 if flowing else 503
         return web.Response(
             status=code, body=body, content_type="application/json", headers=HEADERS

@@ -40,6 +40,7 @@ from typing import IO, Any
 import msgspec
 
 from edgekit._checks import as_flag, as_whole, required_path, unless_none
+from edgekit._printable import printable_json
 from edgekit.media.sinks._lines_file import LinesFile
 from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.pipeline.bundle_change import BundleChange
@@ -216,7 +217,8 @@ class EventsSink(Sink):
             self._stream.flush()
 
     def _line(self, event: dict[str, object]) -> bytes:
-        return self._encoder.encode({"type": event["type"], **self._marks, **event}) + b"\n"
+        line = self._encoder.encode({"type": event["type"], **self._marks, **event})
+        return printable_json(line) + b"\n"
 
 
 def tube_json(tube: Tube) -> dict[str, object]:

@@ -328,6 +328,24 @@ def test_a_link_is_followed_and_the_file_behind_it_rotated(tmp_path, is_there):
     assert lines_of(link)[-1]["type"] == "end"
 
 
+def test_names_cannot_control_the_terminal_that_shows_the_events(tmp_path):
+    name, source = "\x9b2J\u202ewalk\x7f", "走る\u2066.mp4"
+    sink = EventsSink(tmp_path / "e.jsonl")
+    with contextlib.closing(sink):
+        sink.start(RunInfo(source, 64, 48, 25.0, None, (name, "run"), bundle=name))
+        sink.frame(result_of(0))
+    content = (tmp_path / "e.jsonl").read_text()
+    start, frame = lines_of(tmp_path / "e.jsonl")
+    assert (start["classes"], start["source"], start["bundle"]["name"]) == (
+        [name, "run"],
+        source,
+        name,
+    )
+    assert frame["index"] == 0
+    assert all(line.isprintable() for line in content.splitlines())
+    assert "走る" in content
+
+
 def test_a_pipe_that_nobody_reads_is_said_and_not_waited_for_without_end(tmp_path, monkeypatch):
     monkeypatch.setattr(_whole_file, "_READER_SECONDS", 0.1)
     os.mkfifo(tmp_path / "pipe")

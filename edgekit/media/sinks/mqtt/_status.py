@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 import edgekit
+from edgekit._printable import printable_json
 from edgekit.media.activity import SourceActivity
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.mqtt._link import STATUS_SECONDS
@@ -87,20 +88,19 @@ class RunStatus:
         return [sink.name for sink in self._outputs() if sink.error]
 
     def _message(self, state: str, more: Mapping[str, object]) -> bytes:
-        return msgspec.json.encode(
-            {
-                "state": state,
-                **more,
-                "run": self._run,
-                "source": self._source,
-                "date": now_text(),
-                "dropped": self.dropped,
-                "host": socket.gethostname(),
-                "edgekit": edgekit.__version__,
-                "bundle": self._bundle,
-                **self._facts(),
-            }
-        )
+        content = {
+            "state": state,
+            **more,
+            "run": self._run,
+            "source": self._source,
+            "date": now_text(),
+            "dropped": self.dropped,
+            "host": socket.gethostname(),
+            "edgekit": edgekit.__version__,
+            "bundle": self._bundle,
+            **self._facts(),
+        }
+        return printable_json(msgspec.json.encode(content))
 
 
 def now_text() -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from edgekit._checks import as_instance, as_number, as_path, as_whole, check_callable
 from edgekit._parameters import parameter
+from edgekit._printable import printable_json
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import refuse_unwritable
 from edgekit.files.writing import refuse_full
@@ -247,7 +248,7 @@ class MqttSink(Sink):
         assert self._info is not None
         source, number = self._info.source, self._seq + place
         head = {"run": self._run, "seq": number, "date": now_text(), "source": source}
-        payload = msgspec.json.encode({**head, "name": name, **content})
+        payload = printable_json(msgspec.json.encode({**head, "name": name, **content}))
         return QueuedMessage(f"{self._broker.prefix}/tube/{kind}", payload, kind)
 
     def _online(self) -> bytes:

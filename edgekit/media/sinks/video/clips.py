@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit._checks import as_number, as_whole, check_range, required_path, unless_none
+from edgekit._printable import printable_json
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import writing
 from edgekit.files.writing import atomic_file, refuse_full, remove_left
@@ -288,7 +289,7 @@ class _Clip:
             "tube": tube_json(self._tube),
         }
         with atomic_file(self._folder / f"{self._name}.json") as path, writing(path):
-            path.write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+            path.write_bytes(printable_json(msgspec.json.format(msgspec.json.encode(about))))
 
     def close(self) -> None:
         self._video.close()

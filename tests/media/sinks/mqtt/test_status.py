@@ -108,3 +108,12 @@ def test_a_status_is_due_at_news_and_at_the_interval_but_not_more_than_once_a_se
     assert not topic.is_due
     now[0] += 0.1
     assert topic.is_due
+
+
+def test_names_cannot_control_the_terminal_that_shows_a_message():
+    made = RunStatus("0123", lambda: FACTS, list)
+    made.start(RunInfo("\x9b2J\u202ecamera", 64, 48, 25.0, None, ("walk",), bundle="\x7fone"))
+    sent = made.online().decode()
+    assert sent.isprintable()
+    found = json.loads(sent)
+    assert (found["source"], found["bundle"]["name"]) == ("\x9b2J\u202ecamera", "\x7fone")
