@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.cli.options.bundles import BUNDLE
-from edgekit.cli.options.linking import delay_options, misses_options
+from edgekit.cli.options.linking import (
+    LINK_HELP,
+    delay_options,
+    misses_options,
+    top_k_option,
+)
 from edgekit.cli.options.shared import (
     build,
     common_options,
@@ -62,10 +67,7 @@ __all__ = ["command"]
 @click.option(
     "--link",
     type=LINK,
-    help="Linker that joins detections into tubes. edgekit follows actors; the others, from "
-    "KORSAL's code, link each class separately, and differ in a frame without a "
-    "detection: the tube has no box (road), its last box (korsal-hold), or its last box "
-    "moved on (korsal-motion). [default: edgekit; road with --protocol published]",
+    help=f"{LINK_HELP} [default: edgekit; road with --protocol published]",
 )
 @click.option(
     "--cost",
@@ -111,12 +113,7 @@ __all__ = ["command"]
     help="Frames whose boxes count for frame-AP. annotated ignores frames without an annotated "
     "box, as the evaluations of YOWO and of ROAD's Python code do; the figures are higher.",
 )
-@click.option(
-    "--top-k",
-    type=click.IntRange(1),
-    help="Largest number of detections per frame. [default: the bundle's own: 50, unless edgekit "
-    "export --top-k gave another]",
-)
+@top_k_option
 @session_options(
     zero_threads="0 lets the runtime choose.",
     no_hint="latency",

@@ -12,7 +12,12 @@ import click
 
 from edgekit.cli.options.bundles import BUNDLE, require_signature
 from edgekit.cli.options.config import config_option, read_again
-from edgekit.cli.options.linking import delay_options, misses_options
+from edgekit.cli.options.linking import (
+    LINK_HELP,
+    delay_options,
+    misses_options,
+    top_k_option,
+)
 from edgekit.cli.options.outputs import output_options
 from edgekit.cli.options.shared import (
     FiniteRange,
@@ -107,21 +112,13 @@ _LOG = logging.getLogger(__name__)
         help="Smallest score of the detections and tubes to report and draw. Linking also uses "
         "detections with lower scores.",
     ),
-    click.option(
-        "--top-k",
-        type=click.IntRange(1),
-        help="Largest number of detections per frame. [default: the bundle's own: 50, unless "
-        "edgekit export --top-k gave another]",
-    ),
+    top_k_option,
     click.option(
         "--link",
         type=LINK,
         default="edgekit",
         show_default=True,
-        help="Linker that joins detections into tubes. edgekit follows actors; the others, from "
-        "KORSAL's code, link each class separately, and differ in a frame without a "
-        "detection: the tube has no box (road), its last box (korsal-hold), or its last box "
-        "moved on (korsal-motion).",
+        help=LINK_HELP,
     ),
 )
 @misses_options

@@ -1,4 +1,4 @@
-"""Defines the linking options of several commands, each in frames or in seconds."""
+"""Defines the options of detections and linking that several commands have."""
 
 from __future__ import annotations
 
@@ -6,8 +6,22 @@ import click
 
 from edgekit.cli.options.shared import F, FiniteRange, headed
 
-__all__ = ["delay_options", "misses_options"]
+__all__ = ["LINK_HELP", "delay_options", "misses_options", "top_k_option"]
 
+LINK_HELP = (
+    "Linker that joins detections into tubes. edgekit follows actors; the others, from KORSAL's "
+    "code, link each class separately, and differ in a frame without a detection: the tube has no "
+    "box (road), its last box (korsal-hold), or its last box moved on (korsal-motion)."
+)
+"""Help of ``--link``, without its default."""
+
+top_k_option = click.option(
+    "--top-k",
+    type=click.IntRange(1),
+    help="Largest number of detections per frame. [default: the bundle's own: 50, unless edgekit "
+    "export --top-k gave another]",
+)
+"""Option with the number of detections that enter the linking."""
 
 _MISSES = (
     click.option(
