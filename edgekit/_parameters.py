@@ -41,8 +41,10 @@ def parameter(name: str, value: object = None) -> str:
         value: Value to show beside the name: ``threads=1`` or ``--threads 1``; ``link='road'`` or
             ``--link road``. True shows a switch:
             ``realtime=True`` or ``--realtime``.
+
+    An attribute, such as ``frame.time``, is no parameter, and has the same name in both.
     """
-    if not _flags:
+    if not _flags or "." in name:
         if isinstance(value, str) and value not in _PLACEHOLDERS:
             value = repr(value)
         return name if value is None else f"{name}={value}"

@@ -80,6 +80,10 @@ def test_a_user_of_the_command_line_reads_flags(flags):
     assert error.hint == "Leave out --delay-seconds, or use --link edgekit."
 
 
+def test_an_attribute_has_one_name_everywhere(flags):
+    assert parameter("frame.time") == "frame.time"
+
+
 def test_the_command_line_writes_flags_and_leaves_no_trace(capsys):
     assert main(["run", "file://elsewhere/clip.mp4"]) == 2
     assert "Error: --source file://elsewhere/clip.mp4 names a file" in capsys.readouterr().err

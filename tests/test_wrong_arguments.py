@@ -12,7 +12,7 @@ import pytest
 import edgekit
 from edgekit.assets import default_bundle
 
-RECORDS = {"Bundle", "Detection", "EdgeKitError", "Frame", "FrameResult", "LiveTube", "Tube"}
+RECORDS = {"Bundle", "Detection", "EdgeKitError", "LiveTube", "Tube"}
 """What EdgeKit makes and users only read."""
 
 BASES = {"Sink", "Source"}
@@ -20,6 +20,26 @@ BASES = {"Sink", "Source"}
 
 BOXES, SCORES = np.zeros((2, 4), np.float32), np.zeros((2, 3), np.float32)
 PICTURE = np.zeros((8, 8, 3), np.uint8)
+
+
+class Stills(edgekit.Source):
+    """A source that a user wrote."""
+
+    def __init__(self, given: object, **attributes: object) -> None:
+        vars(self).update(attributes)
+        self.given = [given]
+
+    def read(self) -> edgekit.Frame:
+        return self.given.pop() if self.given else None
+
+    def close(self) -> None:
+        pass
+
+
+def run_over(given: object = None, **attributes: object) -> object:
+    frame = edgekit.Frame(0, 0.0, PICTURE) if given is None else given
+    source = Stills(frame, **attributes)
+    return edgekit.Pipeline(source, detector(), edgekit.Tracker("edgekit", 24)).run()
 
 
 FRAMES = Path(edgekit.__file__).parent / "assets" / "frames"
@@ -43,6 +63,11 @@ def tracker() -> edgekit.Tracker:
 def draw(**values: object) -> object:
     tube = edgekit.LiveTube(0, 0, 0.5, [0, 0, 5, 5], 0, 0, 1)
     return edgekit.Annotator().draw(PICTURE, [tube._replace(**values)])
+
+
+def result(**values: object) -> object:
+    usual = {"frame": edgekit.Frame(0, 0.0, PICTURE), "detections": edgekit.Detections.empty(1)}
+    return edgekit.FrameResult(**{**usual, "tubes": [], **values})
 
 
 def pipeline(**values: object) -> object:
@@ -116,9 +141,32 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.EventsSink("events").tube((0, 1)),
     ],
     "FileOptions": [lambda: edgekit.FileOptions(events=3)],
+    "Frame": [
+        lambda: edgekit.Frame("first", 0.0, PICTURE),
+        lambda: edgekit.Frame(-1, 0.0, PICTURE),
+        lambda: edgekit.Frame(0, None, PICTURE),
+        lambda: edgekit.Frame(0, "soon", PICTURE),
+        lambda: edgekit.Frame(0, 0.0, "picture.png"),
+        lambda: edgekit.Frame(0, 0.0, PICTURE / 255),
+        lambda: edgekit.Frame(0, 0.0, PICTURE[..., 0]),
+        lambda: edgekit.Frame(0, 0.0, np.zeros((4, 4, 4), np.uint8)),
+        lambda: edgekit.Frame(0, 0.0, PICTURE[:0]),
+        lambda: edgekit.Frame(0, 0.0, PICTURE, gap=True),
+        lambda: edgekit.Frame(0, 0.0, PICTURE, sample_aspect=0),
+        lambda: edgekit.Frame(0, 0.0, PICTURE, earlier=0),
+        lambda: edgekit.Frame(0, 0.0, PICTURE, taken="now"),
+    ],
     "FrameOptions": [
         lambda: edgekit.FrameOptions(drop_policy="oldest"),
         lambda: edgekit.FrameOptions(drop_policy=SCORES),
+    ],
+    "FrameResult": [
+        lambda: result(frame=PICTURE),
+        lambda: result(detections=BOXES),
+        lambda: result(tubes=3),
+        lambda: result(ms=3.5),
+        lambda: result(age="old"),
+        lambda: result(score=None),
     ],
     "LiveVideoSink": [
         lambda: edgekit.LiveVideoSink(3),
@@ -164,6 +212,16 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: pipeline(patience=float("inf")),
         lambda: pipeline(lanes=0),
         lambda: pipeline(turn=None),
+        lambda: run_over(PICTURE),
+        lambda: run_over((0, 0.0, PICTURE)),
+        lambda: run_over(fps=0),
+        lambda: run_over(fps=None),
+        lambda: run_over(name=None),
+        lambda: run_over(width="wide"),
+        lambda: run_over(height=-1),
+        lambda: run_over(frames=2.5),
+        lambda: run_over(live="no"),
+        lambda: run_over(sample_aspect=float("nan")),
     ],
     "RunOptions": [
         lambda: edgekit.RunOptions(sources=3),

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._checks import unexpected
+from edgekit._checks import (
+    as_instance,
+    as_number,
+    as_picture,
+    as_whole,
+    check_range,
+    unexpected,
+    unless_none,
+)
 from edgekit.linking.published import LinkUpdate
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
@@ -16,7 +24,15 @@ from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Array, Detections, Frame, Tube
 
-__all__ = ["FrameDetector", "FrameLinker", "FrameSink", "FrameSource", "check_parts", "run_info"]
+__all__ = [
+    "FrameDetector",
+    "FrameLinker",
+    "FrameSink",
+    "FrameSource",
+    "check_parts",
+    "read_frame",
+    "run_info",
+]
 
 
 class FrameSource(Protocol):
@@ -156,10 +172,10 @@ def run_info(source: FrameSource, classes: Sequence[str] = ()) -> RunInfo:
 
 
 def check_parts(source: object, detector: object, linker: object) -> None:
-    """Checks that the parts of a pipeline have the methods that it calls in every frame.
+    """Checks the methods that a pipeline calls in every frame, and the attributes of its source.
 
     Raises:
-        UsageError: A part lacks one.
+        UsageError: A part lacks a method, or an attribute has a wrong type or is out of range.
     """
     for name, part, methods in (
         ("source", source, ("read",)),
@@ -169,3 +185,29 @@ def check_parts(source: object, detector: object, linker: object) -> None:
         has = all(callable(getattr(part, method, None)) for method in methods)
         if isinstance(part, type) or not has:
             raise unexpected(name, f"an object with the methods {', '.join(methods)}", part)
+    _check_source(cast("FrameSource", source))
+
+
+def read_frame(source: FrameSource) -> Frame | None:
+    """Returns the next frame of a source; None at the end.
+
+    Raises:
+        UsageError: The source returned something else, or a frame without a picture.
+    """
+    frame = source.read()
+    if frame is not None and not isinstance(frame, Frame):
+        raise unexpected("source", "one whose read returns a Frame or None", frame)
+    if frame is not None:
+        as_picture("frame.image", frame.image)
+    return frame
+
+
+def _check_source(source: FrameSource) -> None:
+    as_instance("source.name", source.name, str, "text")
+    as_instance("source.live", source.live, bool, "True or False")
+    for name in ("width", "height", "position"):
+        as_whole(f"source.{name}", getattr(source, name), least=0)
+    unless_none(as_whole, "source.frames", source.frames, least=0)
+    for name in ("fps", "sample_aspect"):
+        value = as_number(f"source.{name}", getattr(source, name))
+        check_range(f"source.{name}", value, 0, above=True)

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from edgekit._checks import as_instance, as_number, unexpected, unless_none
 from edgekit.linking.published import LiveTube
 from edgekit.pipeline.stage_timer import Clock, StageClocks, StageTimes
 from edgekit.runtime.iou import pairwise_iou
@@ -147,6 +148,9 @@ class FrameResult:
         age: Milliseconds from the reading of the frame to the start of its inference; None if the
             source is not live.
         score: Smallest score of detections and tubes that count.
+
+    Raises:
+        UsageError: A value has a wrong type.
     """
 
     frame: Frame
@@ -155,6 +159,16 @@ class FrameResult:
     ms: Mapping[str, float] = field(default_factory=dict)
     age: float | None = None
     score: float = 0.3
+
+    def __post_init__(self) -> None:
+        as_instance("result.frame", self.frame, Frame, "a Frame")
+        as_instance("result.detections", self.detections, Detections, "Detections")
+        if not isinstance(self.tubes, Sequence):
+            raise unexpected("result.tubes", "a sequence of LiveTube", self.tubes)
+        if not isinstance(self.ms, Mapping):
+            raise unexpected("result.ms", "milliseconds by name of the stage", self.ms)
+        unless_none(as_number, "result.age", self.age)
+        as_number("result.score", self.score)
 
     @cached_property
     def actors(self) -> list[LiveTube]:

@@ -6,14 +6,24 @@ and continuous. Frame indices start at 0; the ``end`` of a tube is inclusive.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._checks import as_number, as_whole, described
+from edgekit._checks import (
+    as_instance,
+    as_number,
+    as_picture,
+    as_whole,
+    check_range,
+    described,
+    unexpected,
+    unless_none,
+)
 from edgekit.errors import UsageError
 from edgekit.runtime.rows import (
     Array,
@@ -33,6 +43,8 @@ __all__ = ["Array", "Detection", "Detections", "Frame", "Tube"]
 _NUMBERS = "fiu"
 """Kinds of numpy's types for boxes and scores: floats and integers."""
 
+_NO_PICTURE = np.empty((0, 0, 3), np.uint8)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
@@ -49,6 +61,9 @@ class Frame:
             first frame. If it is not set, the cascade uses the previous picture.
         taken: Time of capture, in seconds of ``time.monotonic``; None if the source does not know
             it, as for a file.
+
+    Raises:
+        UsageError: A value has a wrong type, shape or range.
     """
 
     index: int
@@ -58,6 +73,25 @@ class Frame:
     sample_aspect: float = 1.0
     earlier: npt.NDArray[np.uint8] | None = None
     taken: float | None = None
+
+    def __post_init__(self) -> None:
+        # Python's own numbers, because results are written as JSON.
+        object.__setattr__(self, "index", as_whole("frame.index", self.index, least=0))
+        time: object = self.time
+        if not isinstance(time, numbers.Real):  # NaN occurs: see source_clock
+            raise unexpected("frame.time", "a number", time)
+        object.__setattr__(self, "time", float(time))
+        if getattr(self.image, "shape", None) != _NO_PICTURE.shape:
+            as_picture("frame.image", self.image)
+        as_instance("frame.gap", self.gap, str, "a reason as text")
+        aspect = as_number("frame.sample_aspect", self.sample_aspect)
+        check_range("frame.sample_aspect", aspect, 0, above=True)
+        unless_none(as_picture, "frame.earlier", self.earlier)
+        unless_none(as_number, "frame.taken", self.taken)
+
+    def without_pictures(self) -> Frame:
+        """Returns the frame without its pictures, which need memory; its image is empty."""
+        return replace(self, image=_NO_PICTURE, earlier=None)
 
 
 class Detection(NamedTuple):

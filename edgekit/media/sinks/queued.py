@@ -6,8 +6,6 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from edgekit.media.sinks._backlog import Backlog, CallQueue
 from edgekit.media.sinks._sink_thread import SinkThread
 from edgekit.media.sinks.health import HealthRecord, SinkHealth
@@ -27,7 +25,6 @@ _ENDING_SECONDS = 9.5
 
 _POLL = 0.05
 _WITHOUT_PICTURE = 32
-_NO_PICTURE = np.empty((0, 0, 3), np.uint8)
 
 
 class QueuedSink(Sink):
@@ -108,8 +105,7 @@ class QueuedSink(Sink):
     def frame(self, result: FrameResult) -> None:
         """Queues the frame. With a full queue, a file waits and a live source loses the frame."""
         if not self._has_pictures:
-            frame = replace(result.frame, image=_NO_PICTURE, earlier=None)
-            result = replace(result, frame=frame)
+            result = replace(result, frame=result.frame.without_pictures())
         self._give("frame", result)
 
     def tube(self, tube: Tube) -> None:

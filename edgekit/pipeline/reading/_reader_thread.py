@@ -8,7 +8,7 @@ import time
 from typing import Protocol
 
 from edgekit.errors import MediaError
-from edgekit.pipeline.protocols import FrameSource
+from edgekit.pipeline.protocols import FrameSource, read_frame
 from edgekit.runtime.types import Frame
 
 __all__ = ["ReaderThread", "Taker"]
@@ -96,7 +96,7 @@ class ReaderThread:
         self._reading_since = time.monotonic()
         reason = "It ended."
         try:
-            frame = source.read()
+            frame = read_frame(source)
         except MediaError as error:
             if not source.reopens:
                 raise

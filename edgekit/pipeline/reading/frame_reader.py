@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from edgekit.pipeline.protocols import FrameSource
+from edgekit.pipeline.protocols import FrameSource, read_frame
 from edgekit.pipeline.reading.sampling import Sampling
 from edgekit.pipeline.results import SourceHealth
 from edgekit.runtime.recent_frames import RecentFrames
@@ -129,7 +129,7 @@ class DirectReader:
 
     def next(self) -> PairedFrame | None:
         """Returns the next frame; None at the end, or once the run is to stop."""
-        while (frame := self._source.read()) is not None:
+        while (frame := read_frame(self._source)) is not None:
             read = time.monotonic() if frame.taken is None else frame.taken
             if self._pace is not None:
                 self._pace.wait_for(frame)

@@ -47,11 +47,11 @@ def test_a_class_without_a_name_is_shown_by_its_index():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        ((frame().without_pictures(), []), "frame.image to be a BGR picture"),
         ((None, []), "frame to be a BGR picture, an array of uint8 .H, W, 3.; found None"),
         ((np.zeros((4, 4, 3)), []), "found an array of float64"),
         ((np.zeros((4, 4), np.uint8), []), "found an array of uint8"),
         ((np.zeros((0, 4, 3), np.uint8), []), "found an array of uint8"),
-        ((Frame(0, 0.0, np.zeros((4, 4, 4), np.uint8)), []), "frame.image to be a BGR picture"),
         ((frame(), None), "LiveTube objects; found None"),
         ((frame(), [1]), "LiveTube objects; found 1"),
         ((frame(), [tube(box=[1.0])]), "box of four finite numbers; found .1.0."),

@@ -44,8 +44,7 @@ class EarlierFrames:
         good, jpeg = cv2.imencode(".jpg", result.frame.image, quality)
         if not good:  # it is too large for JPEG, and for a video too
             return
-        image = np.zeros((0, 0, 3), np.uint8)
-        self._kept.append((replace(result, frame=replace(result.frame, image=image)), jpeg))
+        self._kept.append((replace(result, frame=result.frame.without_pictures()), jpeg))
         self._bytes += jpeg.nbytes
         oldest = result.frame.time - self._seconds
         while self._kept[0][0].frame.time < oldest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
@@ -108,8 +109,8 @@ class TimedFrames:
 
         Args:
             image: Picture, (h, w, 3) uint8, BGR.
-            seconds: Time in the source. A time that does not increase becomes the last time plus
-                the duration of one frame.
+            seconds: Time in the source. A time that does not increase, or is not finite, becomes
+                the last time plus the duration of one frame.
         """
         if image.shape[:2] != self.size:
             image = Letterbox.fit((image.shape[0], image.shape[1]), self.size).apply(image)
@@ -141,6 +142,8 @@ class TimedFrames:
     def _time_of(self, seconds: float) -> float:
         """Returns a time in milliseconds that always increases, whatever the source clock does."""
         time = 1e3 * seconds + self._shift
+        if not math.isfinite(time):
+            time = 0.0 if self._latest is None else self._latest + self._step
         if self._latest is not None:
             if time <= self._latest:
                 self._shift += self._latest + self._step - time

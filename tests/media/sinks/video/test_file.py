@@ -138,6 +138,13 @@ def test_a_clock_that_jumps_back_does_not_stop_the_video(encoders, tmp_path):
     assert looked_at(path)[1] == pytest.approx([0, 0.5, 0.54, 1.04, 1.08, 1.58], abs=0.001)
 
 
+def test_times_that_are_no_numbers_do_not_stop_the_video(encoders, tmp_path):
+    path = tmp_path / "out.mp4"
+    times = [8.0, 8.5, float("nan"), 8.6, float("inf"), 8.7]
+    feed(VideoSink(path), [result_of(n, seconds) for n, seconds in enumerate(times)])
+    assert looked_at(path)[1] == pytest.approx([0, 0.5, 0.54, 0.6, 0.64, 0.7], abs=0.001)
+
+
 def test_avi_has_one_rate_and_says_so(tmp_path, caplog):
     path = tmp_path / "out.avi"
     feed(VideoSink(path), [result_of(n, seconds) for n, seconds in enumerate(UNEVEN)])
