@@ -45,19 +45,23 @@ class CaptureScheduler:
             begin = self._begin = self._clock()
             self._changed.notify()
         yield
-        self._inferences.append(self._clock() - begin)
+        seconds = self._clock() - begin
+        with self._changed:
+            self._inferences.append(seconds)
 
     def prepared(self, seconds: float) -> None:
         """Records the seconds that the cascade of a frame took."""
         with self._changed:
             self._waiting += 1
-        self._cascades.append(seconds)
+            self._cascades.append(seconds)
 
     def lead(self) -> float:
         """Returns seconds from the start of an inference until the next frame should be taken."""
-        if not (self._inferences and self._cascades):
-            return 0.0
-        return max(0.0, min(self._inferences) - max(self._cascades) - _MARGIN)
+        # Without the lock, a thread of free-threaded Python could add to them meanwhile.
+        with self._changed:
+            if not (self._inferences and self._cascades):
+                return 0.0
+            return max(0.0, min(self._inferences) - max(self._cascades) - _MARGIN)
 
     def wait(self) -> None:
         """Waits until the next frame should be taken, or the run is to stop."""
