@@ -39,6 +39,8 @@ class ClipOptions:
         check_types(self)
         check_range("before", self.before, 0, 30)
         check_range("after", self.after, 0)
+        check_range("most_bytes", self.most_bytes, 1)
+        check_range("most_seconds", self.most_seconds, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,8 @@ def test_options_are_small_and_stay_as_they_were_made(part: type) -> None:
         (lambda: TubeOptions(link="sort"), "Expected link to be one of edgekit, road"),
         (lambda: TubeOptions(delay=-1), "delay"),
         (lambda: ClipOptions(before=31), "before"),
+        (lambda: ClipOptions(most_bytes=0), "Expected most_bytes to be at least 1; found 0."),
+        (lambda: ClipOptions(most_seconds=-1.0), "most_seconds"),
         (lambda: FileOptions(video=3), "video"),
         (lambda: FileOptions(picture=""), "Expected picture to be a path"),
         (lambda: NetworkOptions(mqtt_ca=b"x"), "Expected mqtt_ca to be a path"),
