@@ -42,7 +42,7 @@ class _Percent(click.ParamType[float]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)%?", str(value).strip())
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)%?", str(value).strip())
         if match is None:
             self.fail(f"Expected a percentage, such as 10%; found {value!r}.", param, ctx)
         return float(match[1]) / 100
