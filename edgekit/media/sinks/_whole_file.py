@@ -26,7 +26,8 @@ class WholeFile(Closing):
     """A file that grows by complete pieces, such as lines or clusters.
 
     Args:
-        path: Path of the file, created if missing, in an existing folder.
+        path: Path of the file, created if missing, in an existing folder. A link to a file is
+            refused.
         keep: Whether to continue an existing file; otherwise it is replaced.
         append: Whether each piece goes to the current end of the file, even if another program has
             changed its length. ``put`` must not be called then.
@@ -56,6 +57,8 @@ class WholeFile(Closing):
             flags = os.O_CLOEXEC | (os.O_WRONLY if special else os.O_RDWR)
             flags |= 0 if goes_on else os.O_CREAT | os.O_TRUNC
             flags |= os.O_APPEND if append and not special else 0
+            # Whoever may write to the folder can put a link to another file of this user there.
+            flags |= 0 if special else os.O_NOFOLLOW
             opened = _opened_pipe(path) if path.is_fifo() else os.open(path, flags, 0o666)
             self._handle: int | None = opened
             self.size = os.fstat(self._handle).st_size
@@ -177,7 +180,8 @@ def make_room(path: Path, keep: int) -> None:
     """Renames a file to its first older name and each older file to the next; removes the last.
 
     Args:
-        path: Path of the file; a missing or empty file changes nothing.
+        path: Path of the file; a missing or empty file changes nothing. A link to nothing, or to an
+            empty file, is removed.
         keep: Largest number of older files.
 
     Raises:
@@ -185,6 +189,8 @@ def make_room(path: Path, keep: int) -> None:
     """
     with writing(path):
         if not (path.is_file() and path.stat().st_size):
+            if path.is_symlink() and (path.is_file() or not path.exists()):
+                path.unlink()
             return
         if not keep:
             path.unlink()

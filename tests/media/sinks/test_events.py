@@ -328,6 +328,30 @@ def test_a_link_is_followed_and_the_file_behind_it_rotated(tmp_path, is_there):
     assert lines_of(link)[-1]["type"] == "end"
 
 
+@pytest.mark.parametrize("target", ["theirs", "empty", "nowhere", "e.jsonl"])
+def test_a_link_that_appears_during_the_run_is_not_followed(tmp_path, target):
+    """It appears where a rotated file was, or in the place of the file."""
+    theirs = tmp_path / "theirs"
+    theirs.write_text("precious")
+    (tmp_path / "empty").touch()
+    path = tmp_path / "e.jsonl"
+    sink = EventsSink(path, live=True, rotate=2000)
+    with contextlib.closing(sink):
+        sink.start(INFO)
+        for index in range(100):
+            if index in (20, 50):
+                path.unlink()
+                path.symlink_to(target)
+            with contextlib.suppress(OutputError):
+                sink.frame(result_of(index))
+        sink.end(SUMMARY)
+    assert theirs.read_text() == "precious"
+    assert (tmp_path / "empty").read_bytes() == b""
+    assert not (tmp_path / "nowhere").exists()
+    assert not path.is_symlink()
+    assert lines_of(path)[-1]["type"] == "end"
+
+
 def test_names_cannot_control_the_terminal_that_shows_the_events(tmp_path):
     name, source = "\x9b2J\u202ewalk\x7f", "走る\u2066.mp4"
     sink = EventsSink(tmp_path / "e.jsonl")

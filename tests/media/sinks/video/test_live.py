@@ -160,6 +160,23 @@ def test_videos_of_earlier_runs_are_kept(started, tmp_path):
     assert lengths == {"out.mkv": 4, "out.1.mkv": 3, "out.2.mkv": 2}
 
 
+@pytest.mark.parametrize("target", ["theirs", "empty", "nowhere", "video.mkv"])
+@pytest.mark.parametrize("keep", [0, 2])
+def test_a_link_at_the_path_is_replaced_and_its_target_stays(started, tmp_path, target, keep):
+    (tmp_path / "theirs").write_text("precious")
+    (tmp_path / "empty").touch()
+    path = tmp_path / "video.mkv"
+    path.symlink_to(target)
+    sink = started(path, keep=keep)
+    give(sink, range(30))
+    sink.end(SUMMARY)
+    assert not path.is_symlink()
+    assert len(played(path)) == 30
+    assert (tmp_path / "theirs").read_text() == "precious"
+    assert (tmp_path / "empty").read_bytes() == b""
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_a_large_video_goes_on_in_a_new_file(started, tmp_path):
     sink = started(tmp_path / "out.mkv", rotate=2_000, keep=30, seconds=0.4)
     give(sink, range(100))
