@@ -83,10 +83,7 @@ class Bundle:
         path = self.path / name
         entry = next((entry for entry in self.manifest.files if entry.path == name), None)
         if entry is None:
-            raise BundleError(
-                f"Expected {path} in the bundle; the manifest does not list this file.",
-                hint=_EXPORT_AGAIN,
-            )
+            raise _refusal(f"Expected {path} in the bundle; the manifest does not list this file.")
         try:
             content = read_regular(path, entry.size)
         except OSError as error:
@@ -189,7 +186,6 @@ def load_bundle(
     """
     path = required_path("path", path)
     keys = as_path("require_signature", require_signature)
-    hint = _EXPORT_AGAIN
     try:
         text = read_manifest(path)
     except OSError as error:
@@ -205,18 +201,18 @@ def load_bundle(
         from edgekit.bundle.signing.verification import check_signature
 
         check_signature(path, sha256, keys)
-    manifest = _manifest(path, text, hint)
-    _check_files(path, manifest, hint)
+    manifest = _manifest(path, text)
+    _check_files(path, manifest)
     bundle = Bundle(path, manifest, sha256)
-    _check_weights(bundle, _checked_model(path, manifest, hint), hint)
+    _check_weights(bundle, _checked_model(path, manifest))
     return bundle
 
 
-def _checked_model(path: Path, manifest: Manifest, hint: str) -> bytes:
+def _checked_model(path: Path, manifest: Manifest) -> bytes:
     """Returns the content of the model, after a check of every file's checksum."""
     content = b""
     for entry in manifest.files:
-        file = _located(path, entry, hint)
+        file = _located(path, entry)
         try:
             if entry.path == manifest.model:
                 content = read_regular(file, entry.size)
@@ -224,82 +220,81 @@ def _checked_model(path: Path, manifest: Manifest, hint: str) -> bytes:
             else:
                 checksum = sha256_of(file, entry.size)
         except OSError as error:  # another file may be there now
-            reason = f"{path}: {entry.path} cannot be read: {error.strerror}."
-            raise BundleError(reason, hint=hint) from error
+            raise _refusal(f"{path}: {entry.path} cannot be read: {error.strerror}.") from error
         if checksum != entry.sha256:
-            raise BundleError(
+            raise _refusal(
                 f"{path}: {entry.path} has changed since the bundle was written: its checksum does "
-                "not match.",
-                hint=hint,
+                "not match."
             )
     return content
 
 
-def _check_weights(bundle: Bundle, content: bytes, hint: str) -> None:
+def _check_weights(bundle: Bundle, content: bytes) -> None:
     """Refuses weights that no checksum covers: in files named by the model, or beside it."""
     beside = PurePosixPath(bundle.manifest.model).with_suffix(".bin").as_posix()
     listed = {entry.path for entry in bundle.manifest.files}
     if beside not in listed and is_there(bundle.path / beside):
         reason = f"the model would read weights from {beside}, which the manifest does not list"
-        raise BundleError(f"{bundle.path}: {reason}.", hint=hint)
+        raise _refusal(f"{bundle.path}: {reason}.")
     try:
         if names_other_files(content):
-            raise BundleError(
-                f"{bundle.model_path} keeps weights in other files. EdgeKit cannot verify those "
-                "files.",
-                hint=hint,
-            )
+            reason = "keeps weights in other files. EdgeKit cannot verify those files"
+            raise _refusal(f"{bundle.model_path} {reason}.")
     except OverflowError as error:
-        raise BundleError(f"{bundle.model_path} has {error}.", hint=hint) from error
+        raise _refusal(f"{bundle.model_path} has {error}.") from error
 
 
-def _check_files(path: Path, manifest: Manifest, hint: str) -> None:
+def _check_files(path: Path, manifest: Manifest) -> None:
     """Refuses a list of files without the model, or that takes too long to read."""
     names = [entry.path for entry in manifest.files]
     if manifest.model not in names:
-        raise BundleError(
+        raise _refusal(
             f"{path}: the manifest names the model {manifest.model!r}, but does not list it among "
-            "the files of the bundle.",
-            hint=hint,
+            "the files of the bundle."
         )
     largest, size = max(each.size for each in manifest.files), sum(e.size for e in manifest.files)
     if len(set(names)) != len(names) or largest > _MOST_FILE or size > _MOST_BUNDLE:
-        raise BundleError(
+        raise _refusal(
             f"{path}: the manifest lists {len(names)} files, {len(set(names))} of them different, "
             f"with {size} bytes. Expected each file once, with at most {_MOST_FILE} bytes, and at "
-            f"most {_MOST_BUNDLE} bytes in all.",
-            hint=hint,
+            f"most {_MOST_BUNDLE} bytes in all."
         )
 
 
-def _manifest(path: Path, text: bytes, hint: str) -> Manifest:
+def _manifest(path: Path, text: bytes) -> Manifest:
     try:
         raw = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleError(f"{path / MANIFEST} is not JSON: {error}.", hint=hint) from error
+        raise _refusal(f"{path / MANIFEST} is not JSON: {error}.") from error
     if isinstance(raw, dict) and "schema" in raw:
-        check_schema(raw["schema"], SCHEMA, what="bundle", path=path, error=BundleError, hint=hint)
+        check_schema(
+            raw["schema"], SCHEMA, what="bundle", path=path, error=BundleError, hint=_EXPORT_AGAIN
+        )
     try:
         manifest = msgspec.convert(raw, Manifest)
         check_values(manifest)
     except (msgspec.ValidationError, ValueError) as error:
-        raise BundleError(f"{path / MANIFEST} is not a manifest: {error}.", hint=hint) from error
+        raise _refusal(f"{path / MANIFEST} is not a manifest: {error}.") from error
     return manifest
 
 
-def _located(path: Path, entry: FileEntry, hint: str) -> Path:
+def _located(path: Path, entry: FileEntry) -> Path:
     """Returns the path of a file of a bundle, which is inside its folder and of the right size."""
     try:
         file = path_below(path, entry.path, inside=True)
     except ValueError as error:
         what = "the manifest names what EdgeKit cannot read, or what is outside the bundle"
-        raise BundleError(f"{path}: {what}: {error}.", hint=hint) from error
+        raise _refusal(f"{path}: {what}: {error}.") from error
     status = None
     with contextlib.suppress(OSError):
         status = file.stat()
     if status is None or not stat.S_ISREG(status.st_mode):
-        raise BundleError(f"{path}: {entry.path} is missing.", hint=hint)
+        raise _refusal(f"{path}: {entry.path} is missing.")
     if status.st_size != entry.size:
         reason = f"has {status.st_size} bytes; the manifest says {entry.size}"
-        raise BundleError(f"{path}: {entry.path} {reason}.", hint=hint)
+        raise _refusal(f"{path}: {entry.path} {reason}.")
     return file
+
+
+def _refusal(message: str) -> BundleError:
+    return BundleError(message, hint=_EXPORT_AGAIN)

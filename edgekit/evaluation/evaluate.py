@@ -30,7 +30,6 @@ from edgekit.evaluation.options import EvaluateOptions
 from edgekit.evaluation.results import ResultsFolder, results_key
 from edgekit.executors.cluster import ClusterExecutor
 from edgekit.executors.opening import open_executor
-from edgekit.files.output_paths import refuse_unwritable, refuse_unwritable_folder
 from edgekit.metrics.detections import StoredDetections, open_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.eval_result import EvalResult
@@ -41,7 +40,6 @@ from edgekit.targets.bundle_choice import another_bundle, as_bundle, runnable, t
 __all__ = ["evaluate", "run_evaluation"]
 
 _LOG = logging.getLogger(__name__)
-
 _SESSION = SessionOptions()
 
 
@@ -181,10 +179,7 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
         from edgekit.metrics.analysis.tracking import check_installed
 
         check_installed()
-    for path in filter(None, (options.report, options.save_detections)):
-        refuse_unwritable(path)
-    for path in filter(None, (options.clips, options.results)):
-        refuse_unwritable_folder(path)
+    options.check_outputs()
     # A fault in it is an error before hours of work.
     other = None if options.compare is None else open_detections(options.compare)
     score = partial(

@@ -13,6 +13,7 @@ from edgekit.datasets.layouts import DATASETS
 from edgekit.deploy.ssh import check_hosts
 from edgekit.errors import UsageError
 from edgekit.executors.opening import check_executor
+from edgekit.files.output_paths import refuse_unwritable, refuse_unwritable_folder
 from edgekit.linking.choices import COSTS, LINKS
 from edgekit.metrics.protocols import FRAMES, PROTOCOLS
 from edgekit.targets.base import SessionOptions
@@ -111,6 +112,13 @@ class EvaluateOptions:
                 f"{parameter('root')}, {parameter('results')}, {parameter('clips')} and "
                 f"{parameter('save_detections')}.",
             )
+
+    def check_outputs(self) -> None:
+        """Raises ``OutputError`` if a place of an output cannot be written to."""
+        for path in filter(None, (self.report, self.save_detections)):
+            refuse_unwritable(path)
+        for path in filter(None, (self.clips, self.results)):
+            refuse_unwritable_folder(path)
 
     def _check_analysed(self) -> None:
         for name in ("report", "clips"):
