@@ -30,6 +30,7 @@ __all__ = [
     "as_sequence",
     "as_size",
     "as_whole",
+    "can_be_path",
     "check_callable",
     "check_choice",
     "check_range",
@@ -61,9 +62,17 @@ def required_path(name: str, value: object) -> Path:
     """
     if isinstance(value, str | os.PathLike):
         text = os.fspath(value)
-        if isinstance(text, str) and text and "\0" not in text:
+        if isinstance(text, str) and can_be_path(text):
             return Path(text)
     raise unexpected(name, "a path, as a string or a path object", value)
+
+
+def can_be_path(text: str) -> bool:
+    """Returns whether text can name a file: it is not empty, and the system can encode it."""
+    try:
+        return bool(text) and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # half of a character
+        return False
 
 
 def as_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:

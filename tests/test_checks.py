@@ -30,7 +30,7 @@ class Unprintable:
 def test_paths() -> None:
     assert as_path("out", None) is None
     assert as_path("out", "a/b") == as_path("out", Path("a/b")) == Path("a/b")
-    for wrong in ("", 5, b"a", "a\0b"):
+    for wrong in ("", 5, b"a", "a\0b", "a\ud800"):
         with pytest.raises(
             UsageError, match=r"^Expected out to be a path, as a string or a path object; found "
         ):

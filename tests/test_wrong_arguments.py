@@ -301,6 +301,7 @@ WRONG: dict[str, list[Callable[[], object]]] = {
         lambda: edgekit.open_source("clip.mp4", {"patience": 3}),
         lambda: edgekit.open_source("clip\0.mp4"),
         lambda: edgekit.open_source(Path("clip\0.mp4")),
+        lambda: edgekit.open_source("clip\ud800.mp4"),
         lambda: edgekit.open_source(True),
     ],
     "quantize": [

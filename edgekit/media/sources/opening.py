@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from pathlib import Path
 
-from edgekit._checks import as_instance, unexpected
+from edgekit._checks import as_instance, can_be_path, unexpected
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError, UsageError
 from edgekit.media._leaving import inside
@@ -49,8 +49,8 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
         as_instance("options", options, SourceOptions, "edgekit.SourceOptions")
     if isinstance(spec, int) and not isinstance(spec, bool):
         return _open_camera(spec, options)
-    if isinstance(spec, str | Path) and "\0" in str(spec):
-        raise unexpected("source", "a name without NUL characters", spec)
+    if isinstance(spec, str | Path) and spec != "" and not can_be_path(str(spec)):
+        raise unexpected("source", "text of whole characters, without NUL", spec)
     if isinstance(spec, Path):
         return _open_path(spec, options)
     text = as_instance("source", spec, str, "a camera number, text or a path")
