@@ -14,9 +14,9 @@ import click
 from edgekit._printable import listed
 from edgekit.datasets.layouts import DATASETS
 from edgekit.files.output_paths import (
+    refuse_no_folder,
     refuse_special_file,
     refuse_unwritable,
-    refuse_unwritable_folder,
     require_parent,
 )
 from edgekit.linking.choices import LINKS
@@ -55,7 +55,7 @@ class _OutputPath(click.Path):
             if not self.allow_dash:
                 refuse_special_file(path)
             if not self.file_okay:
-                refuse_unwritable_folder(path)
+                refuse_no_folder(path)  # a cache that cannot be written stops no run
             elif not path.exists():  # an existing file may be replaced without being writable
                 refuse_unwritable(path)
         return given
