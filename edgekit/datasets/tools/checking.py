@@ -119,8 +119,9 @@ def _of_parts(parts: dict[str, Truth]) -> Iterator[Fault]:
             if count > 1:
                 yield Fault(name, f"The video is listed {count} times.")
     if len(names) == 2:
-        for name in names[0].keys() & names[1].keys():
-            yield Fault(name, "The video is in the training part and in the test part.")
+        for name in names[0]:
+            if name in names[1]:
+                yield Fault(name, "The video is in the training part and in the test part.")
 
 
 def _is_there(video: VideoTruth) -> bool:

@@ -23,14 +23,15 @@ def recording_of(name: str, pattern: re.Pattern[str] | None = None) -> str:
     """Returns the recording that a video is a clip of; the video itself if its name does not tell.
 
     Args:
-        name: Name of the video. Only the last part of a path counts.
+        name: Name of the video, with its folders.
         pattern: Regular expression whose first group is the recording; by default those of the
             names of UCF101 and HMDB51.
     """
     stem = name if pattern else re.sub(r"\.\w{2,4}$", "", name)
     for each in (pattern,) if pattern else _CLIPS:
         if match := each.search(stem):
-            return match[1] if match.groups() else match[0]
+            recording = match[1] if match.groups() else match[0]
+            return name if recording is None else recording
     return name
 
 

@@ -116,14 +116,17 @@ def test_pictures_that_are_not_there_at_all_are_one_fault(tmp_path: Path) -> Non
     assert found == [f"None of the 3 videos is there; expected {tmp_path / 'a'}."]
 
 
-def test_a_video_in_both_parts_is_found(tmp_path: Path, clip: Callable[..., Path]) -> None:
-    for name in "abc":
+def test_videos_in_both_parts_are_found_in_their_order(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    for name in "abcdefg":
         clip(tmp_path / name)
-    for part, names in (("train", "ab"), ("test", "bc")):
+    for part, names in (("train", "abcdef"), ("test", "gfedcb")):
         dataset(tmp_path, {name: video(tube()) for name in names})
         shutil.move(tmp_path / "annotations.json", tmp_path / f"annotations-{part}.json")
     found = faults(DatasetChoice(tmp_path))
-    assert found == ["b: The video is in the training part and in the test part."]
+    said = "The video is in the training part and in the test part."
+    assert found == [f"{name}: {said}" for name in "bcdef"]
 
 
 def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def test_own_names_have_a_pattern() -> None:
     pattern = group_pattern(r"^(\w+)_\d+\.")
     assert pattern is not None
     assert recording_of("kitchen_1.mp4", pattern) == "kitchen"
+    # A group that takes no part in the match does not tell the recording.
+    assert recording_of("c1.mp4", re.compile(r"(g\d+)?c")) == "c1.mp4"
     assert group_pattern(None) is None
     with pytest.raises(UsageError, match="Expected group to be a regular expression"):
         group_pattern("(")
