@@ -7,6 +7,7 @@ checked.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Iterable, Mapping
@@ -52,6 +53,14 @@ class Checkpoint:
     sha256: str
     epoch: int | None
     metadata: dict[str, str]
+
+    def stored(self, name: str) -> object:
+        """Returns a value of the metadata; None if it is missing or not JSON."""
+        try:
+            value: object = json.loads(self.metadata[name])
+        except (KeyError, ValueError, RecursionError):
+            return None
+        return value
 
 
 def load_checkpoint(

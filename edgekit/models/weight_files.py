@@ -229,7 +229,7 @@ def _load_safetensors(path: Path) -> WeightFile:
         ) from error
     schema = metadata.pop(_SCHEMA_KEY, "0")
     check_schema(
-        int(schema) if schema.isdecimal() else schema,
+        schema if (number := _number(schema)) is None else number,
         SCHEMA,
         what="checkpoint",
         path=path,
@@ -237,5 +237,9 @@ def _load_safetensors(path: Path) -> WeightFile:
         hint=_COPY_AGAIN,
         oldest=0,
     )
-    epoch = metadata.get("epoch", "")
-    return WeightFile(entries, int(epoch) if epoch.isdecimal() else None, metadata)
+    return WeightFile(entries, _number(metadata.get("epoch", "")), metadata)
+
+
+def _number(text: str) -> int | None:
+    # Python refuses to read thousands of digits.
+    return int(text) if text.isdecimal() and len(text) < 10 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,12 +129,10 @@ def _report(path: Path, arch: str, given: str, found: Transfer, *, allow_partial
 
 def _names_in(checkpoint: Checkpoint) -> list[str]:
     """Returns the class names that a checkpoint stores; empty if it has none that fit."""
-    try:
-        names = json.loads(checkpoint.metadata["classes"])
-    except (KeyError, ValueError):
+    names = checkpoint.stored("classes")
+    if not isinstance(names, list) or len(names) != checkpoint.spec.classes:
         return []
-    usable = isinstance(names, list) and len(names) == checkpoint.spec.classes
-    return names if usable and all(isinstance(name, str) for name in names) else []
+    return names if all(isinstance(name, str) for name in names) else []
 
 
 def _imagenet() -> dict[str, torch.Tensor]:

@@ -321,3 +321,10 @@ def test_published_checkpoints_load_and_agree(arch: str, golden: Any, tmp_path: 
         for head, expected in heads.items():
             error = np.abs(result[head].numpy() - expected).max() / np.abs(expected).max()
             assert error < 1e-3, (lowering, head)
+
+
+def test_metadata_that_nests_too_deep_is_not_stored(tmp_path: Path) -> None:
+    network = build("lite0", classes=2)
+    save_checkpoint(tmp_path / "a", network, {"classes": "[" * 100_000, "size": "[1, 2]"})
+    checkpoint = load_checkpoint(tmp_path / "a")
+    assert [checkpoint.stored(name) for name in ("classes", "size", "mean")] == [None, [1, 2], None]

@@ -82,3 +82,11 @@ def test_damaged_files_give_a_reason_or_tensors(
     # Any other exception, a warning among them, fails the test.
     with contextlib.suppress(CheckpointError):
         assert isinstance(read_weights(tmp_path / "a").entries, dict)
+
+
+def test_numbers_of_thousands_of_digits_are_none(tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "a", STATE, {"epoch": "1" * 5000})
+    assert read_weights(tmp_path / "a").epoch is None
+    write_safetensors(tmp_path / "a", STATE, {"edgekit_schema": "1" * 5000})
+    with pytest.raises(CheckpointError, match="schema"):
+        read_weights(tmp_path / "a")
