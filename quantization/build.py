@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from edgekit.bundle import Bundle, Manifest, RoundingCheck, TubeCheck, load_bund
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store
 from edgekit.errors import BoundError, BundleError, UsageError
-from edgekit.files.output_paths import writing
+from edgekit.files.output_paths import temporary_folder
 from edgekit.quantization.base import Layer, Recipe
 from edgekit.quantization.heads_loss import HeadsLoss, Truth
 from edgekit.quantization.registry import quantizer
@@ -174,10 +173,8 @@ def quantize_bundle(
         counted = progress.count("measuring layers", results, len(wanted))
         return {layer.name: found for layer, found in zip(wanted, counted, strict=True)}
 
-    with writing(Path(tempfile.gettempdir())):
-        temporary = tempfile.TemporaryDirectory()
-    with temporary as folder:
-        evaluated = Path(folder) / "evaluated"
+    with temporary_folder() as folder:
+        evaluated = folder / "evaluated"
         steps, measured = search(layers, check, measure, max_drop=max_drop, fixed=asked.keep_float)
         if sensitivity:
             measured |= measure([layer for layer in layers if layer.name not in measured])
@@ -187,7 +184,7 @@ def quantize_bundle(
             raise BoundError(_missed(steps, max_drop), hint=hint)
         progress.phase("writing")
         made = last_evaluated(evaluated, last.kept) or trials.make(
-            replace(asked, keep_float=last.kept), Path(folder) / "made"
+            replace(asked, keep_float=last.kept), folder / "made"
         )
         lost = tubes.measure(made, progress) if tubes else None
         manifest = _completed(made.manifest, bundle, last.check, lost)

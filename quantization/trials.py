@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ from edgekit._progress import SILENT, Progress
 from edgekit.bundle import Bundle, Quantization, RoundingCheck, load_bundle, save_bundle
 from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, key_of
-from edgekit.files.output_paths import writing
+from edgekit.files.output_paths import temporary_folder, writing
 from edgekit.quantization.base import Layer, Quantizer, Recipe
 from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.registry import evaluation_runtime, quantizer
@@ -70,8 +69,7 @@ class RecipeTrials:
     def make(self, recipe: Recipe, folder: Path) -> Bundle:
         """Quantizes by a recipe and returns the new bundle at ``folder``, without checking it."""
         manifest = self.bundle.manifest
-        with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
-            work = Path(temporary)
+        with temporary_folder() as work, writing(work.parent):
             tool = _quantizer(self.bundle)
             made = tool.quantize(self.bundle, self.statistics, recipe, work)
             manifest = msgspec.structs.replace(
@@ -120,8 +118,8 @@ class RecipeTrials:
         )
 
         def measure(folder: Path) -> None:
-            with tempfile.TemporaryDirectory() as temporary:
-                made = self.make(recipe, place or Path(temporary) / "bundle")
+            with temporary_folder() as temporary:
+                made = self.make(recipe, place or temporary / "bundle")
                 check = loss.measure(made, progress)
             (folder / "check.json").write_bytes(msgspec.json.encode(check))
 

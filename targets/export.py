@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +14,7 @@ from edgekit._progress import SILENT, Progress, as_progress
 from edgekit.assets import default_weights
 from edgekit.bundle import MANIFEST, Bundle, load_bundle, save_bundle
 from edgekit.classes import class_names
-from edgekit.files.output_paths import refuse_existing, writing
+from edgekit.files.output_paths import refuse_existing, temporary_folder, writing
 from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 from edgekit.targets.build import bundle_path, export_bundle, read_checkpoint
 from edgekit.targets.choices import PLACES, PRECISIONS
@@ -179,10 +178,10 @@ def run_export(options: ExportOptions) -> Bundle:
     name = resolve(options, loaded, checkpoint, exporter(options.target)).name
     place = options.out or bundle_path(name, options.target, options.precision)
     refuse_existing(place, force=options.force, mark=MANIFEST)
-    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder, writing(folder.parent):
         best = fastest_form(
             forms,
-            lambda form: written(settings=replace(options, dcn=form), out=Path(folder, form)),
+            lambda form: written(settings=replace(options, dcn=form), out=folder / form),
         )
         made = best.manifest
         files = {entry.path: best.path / entry.path for entry in made.files}

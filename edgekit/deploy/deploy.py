@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import NoneType
 from typing import TypeVar
 
@@ -20,6 +18,7 @@ from edgekit.deploy.results import HostResult, HostStatus
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.deploy.wheels import Wheelhouse
 from edgekit.errors import EdgeKitError, HostError
+from edgekit.files.output_paths import temporary_folder
 from edgekit.targets.bundle_choice import take
 
 __all__ = ["Hosts", "deploy", "read_status", "roll_back"]
@@ -103,8 +102,8 @@ def deploy(options: DeployOptions, note: Note) -> list[HostResult]:
         require_signature=options.require_signature,
     )
     keys = read_public_keys(options.require_signature) if options.require_signature else ()
-    with tempfile.TemporaryDirectory() as work:
-        wheelhouse = Wheelhouse(options.wheels, Path(work))
+    with temporary_folder() as work:
+        wheelhouse = Wheelhouse(options.wheels, work)
         deployment = Deployment(options, bundle, bundle_content(bundle), keys, wheelhouse)
         hosts = Hosts(options.hosts, python=options.python, note=note)
         found = hosts.map(

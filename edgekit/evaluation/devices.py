@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from edgekit.deploy.remote_edgekit import run_there
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import EdgeKitError
 from edgekit.evaluation.options import EvaluateOptions
+from edgekit.files.output_paths import temporary_folder
 from edgekit.files.reading import real_path
 from edgekit.metrics.detections import MOST_BYTES, StoredDetections, open_detections
 from edgekit.metrics.eval_result import EvalResult
@@ -43,7 +43,7 @@ def evaluate_on_devices(
     content, videos = bundle_content(bundle), input_content(options.root)
     place = real_path(options.root).name
     progress.phase("Evaluating on devices", len(options.host))
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
 
         def work(connection: DeviceConnection) -> Path:
             there = send_content(connection, content)[0]
@@ -51,7 +51,7 @@ def evaluate_on_devices(
             name = f"{uuid.uuid4().hex}.json.gz"
             given = {**_settings(options), "root": root, "save_detections": name}
             run_there(connection, ["eval", there], dict[str, object], given)
-            fetched = Path(folder, name)
+            fetched = folder / name
             connection.fetch(name, fetched, MOST_BYTES)
             progress.advance()
             return fetched

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from edgekit._checks import as_path, as_sequence
 from edgekit._parameters import parameter
@@ -30,6 +28,7 @@ from edgekit.evaluation.options import EvaluateOptions
 from edgekit.evaluation.results import ResultsFolder, results_key
 from edgekit.executors.cluster import ClusterExecutor
 from edgekit.executors.opening import open_executor
+from edgekit.files.output_paths import temporary_folder
 from edgekit.metrics.detections import StoredDetections, open_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.eval_result import EvalResult
@@ -293,8 +292,8 @@ def _results(options: EvaluateOptions, bundle: Bundle) -> Iterator[ResultsFolder
     except OutputError as error:
         # An evaluation needs no place to write to, only to continue after an interruption.
         _LOG.warning("The results of this evaluation will not be kept. %s", error.message)
-        with tempfile.TemporaryDirectory() as folder:
-            yield ResultsFolder(Path(folder), key)
+        with temporary_folder() as folder:
+            yield ResultsFolder(folder, key)
         return
     with store.in_use():
         yield ResultsFolder(store.path / f"videos-{key}", key)

@@ -7,6 +7,7 @@ import errno
 import os
 import shlex
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ __all__ = [
     "refuse_unwritable_folder",
     "require_parent",
     "split_name",
+    "temporary_folder",
     "writing",
 ]
 
@@ -58,6 +60,24 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise output_error(error, path) from error
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yields a new folder, which is deleted after the block.
+
+    Raises:
+        OutputError: It cannot be made. Errors of the block are not converted.
+    """
+    try:
+        made = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise OutputError(
+            f"Cannot make a temporary folder: {error.strerror or error}.",
+            hint="Free some space, or name a folder that has some: export TMPDIR=FOLDER",
+        ) from error
+    with made as name:
+        yield Path(name)
 
 
 def refuse_unwritable(path: Path) -> None:

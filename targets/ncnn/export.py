@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import importlib.util
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -17,7 +16,7 @@ import numpy as np
 
 from edgekit._parameters import parameter
 from edgekit.errors import ConversionError, MissingDependencyError
-from edgekit.files.output_paths import writing
+from edgekit.files.output_paths import temporary_folder, writing
 from edgekit.runtime.types import Array
 from edgekit.system.installation import install_line
 from edgekit.targets import base
@@ -81,8 +80,8 @@ class NcnnExporter(Exporter):
             raise _alone()
         from edgekit.targets.ncnn.tracing import trace
 
-        with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as scratch:
-            program = Path(scratch) / "model.pt"
+        with temporary_folder() as scratch, writing(scratch.parent):
+            program = scratch / "model.pt"
             with muted():
                 outputs = trace(network, [torch.from_numpy(example[0])], program)
             if "detections" in outputs:

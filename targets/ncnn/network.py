@@ -77,7 +77,7 @@ class NcnnNetwork:
             )
         self._net = ncnn.Net()
         self._mat, self._kept = ncnn.Mat, kept
-        # With a pool of its own ncnn would copy each blob that leaves it.
+        # ncnn copies each blob that leaves a pool of its own, but not one that leaves a given pool.
         self._pool = ncnn.PoolAllocator()
         options = self._net.opt
         options.num_threads = threads

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import EdgeKitError
-from edgekit.files.output_paths import writing
+from edgekit.files.output_paths import temporary_folder, writing
 from edgekit.measuring.operator_times import OperatorProfiler, OperatorTime
 from edgekit.runtime.types import Array
 from edgekit.targets.onnx.graph_file import Weight, read_weights
@@ -45,8 +44,8 @@ def onnx_profiler(
     Raises:
         OutputError: The folder for temporary files is not writable.
     """
-    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as place:
-        yield _OnnxProfiler(options, content, providers, outputs, Path(place))
+    with temporary_folder() as place, writing(place.parent):
+        yield _OnnxProfiler(options, content, providers, outputs, place)
 
 
 class _OnnxProfiler(OperatorProfiler):

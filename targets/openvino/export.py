@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import tempfile
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 from edgekit._parameters import parameter
 from edgekit.errors import BundleError, ConversionError
-from edgekit.files.output_paths import writing
+from edgekit.files.output_paths import temporary_folder, writing
 from edgekit.runtime.types import Array
 from edgekit.targets.exporter import Exported, Exporter
 from edgekit.targets.onnx.export import OnnxExporter
@@ -53,9 +52,9 @@ class OpenVinoExporter(Exporter):
     ) -> Exported:
         """Writes ``network``; see ``edgekit.targets.exporter.Exporter.export``."""
         import_openvino(_PURPOSE)  # a missing OpenVINO is reported before the work begins
-        with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
-            first = OnnxExporter().export(network, example, Path(temporary), precision)
-            self.convert(Path(temporary, first.model), folder)
+        with temporary_folder() as temporary, writing(temporary.parent):
+            first = OnnxExporter().export(network, example, temporary, precision)
+            self.convert(temporary / first.model, folder)
         return Exported(
             model=MODEL,
             files=(MODEL, WEIGHTS),

@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -24,6 +25,7 @@ from edgekit.files.output_paths import (
     refuse_unwritable,
     refuse_unwritable_folder,
     require_parent,
+    temporary_folder,
 )
 from edgekit.files.permissions import umask
 from edgekit.files.writing import TEMPORARY, atomic_file, atomic_folder
@@ -445,3 +447,23 @@ def test_what_appears_at_the_path_of_a_file_during_the_work_stays(tmp_path, appe
         work()
     assert names(tmp_path) == ["file"]
     assert not path.is_file()
+
+
+def test_a_temporary_folder_lives_as_long_as_its_block() -> None:
+    with temporary_folder() as folder:
+        (folder / "file").touch()
+    assert not folder.exists()
+
+
+def test_without_a_place_for_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Python finds on a machine with a full disk: not one folder that it can write to.
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "absent")])
+    with (
+        pytest.raises(OutputError, match="Cannot make a temporary folder: No usable") as caught,
+        temporary_folder(),
+    ):
+        pass
+    assert "TMPDIR" in str(caught.value.hint)
