@@ -80,7 +80,7 @@ def sensitivity(rows: Mapping[str, RoundingCheck], marked: frozenset[str] = froz
         share = 1 - check.agreement
         drawn.append(rect(start, y - 5, lost(share), 10, "s5", f"{name}: {share:.3f} lost"))
         drawn.append("</g>")
-    return svg(bottom + _AXIS, drawn, "what each layer costs that alone is of integers")
+    return svg(bottom + _AXIS, drawn, "loss with only this layer quantized")
 
 
 def histograms(rows: Sequence[tuple[str, ActivationRow]]) -> str:
@@ -96,7 +96,7 @@ def histograms(rows: Sequence[tuple[str, ActivationRow]]) -> str:
         top = float(_CELL * (place // _COLUMNS))
         drawn += _histogram(left, top, wide, name, row)
     lines = -(-len(rows) // _COLUMNS)
-    return svg(_CELL * lines, drawn, "distributions of what layers read")
+    return svg(_CELL * lines, drawn, "distributions of the layers' inputs")
 
 
 def ranges(rows: Sequence[tuple[str, ActivationRow]]) -> str:
@@ -115,7 +115,7 @@ def ranges(rows: Sequence[tuple[str, ActivationRow]]) -> str:
     for place, (name, row) in enumerate(rows):
         y = _ROW * place + _ROW / 2 + 2
         hint = (
-            f"{name} reads {row.low:.3g} to {row.high:.3g}; integers span "
+            f"{name} has inputs from {row.low:.3g} to {row.high:.3g}; integers span "
             f"{row.rounded_low:.3g} to {row.rounded_high:.3g}"
         )
         first, last = across(row.rounded_low), across(row.rounded_high)
@@ -126,7 +126,7 @@ def ranges(rows: Sequence[tuple[str, ActivationRow]]) -> str:
                 across(row.low), y - 1.5, max(across(row.high) - across(row.low), 1), 3, "s0", hint
             ),
         ]
-    return svg(bottom + 20, drawn, "ranges of what layers read")
+    return svg(bottom + 20, drawn, "ranges of the layers' inputs")
 
 
 def fitted(name: str) -> str:

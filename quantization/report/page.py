@@ -50,11 +50,11 @@ def to_html(found: RoundingReport, sheet: npt.NDArray[np.uint8]) -> str:
 
 def _sensitivity(found: RoundingReport) -> list[str]:
     measured = by_damage(found)
-    title = "<h2>What each layer costs that alone is of integers, the worst first</h2>"
+    title = "<h2>Loss with only one layer quantized, the largest first</h2>"
     if not measured:
         return [
             title,
-            "<p>Not measured, as no layer had to go back: "
+            "<p>Not measured, as no layer had to stay float: "
             f"{parameter('sensitivity', True)} measures it.</p>",
         ]
     heads = measured[0][1].sqnr
@@ -80,16 +80,20 @@ def _activations(found: RoundingReport) -> list[str]:
         return measured[pair[0].name] if measured else pair[1].sqnr
 
     worst = [(layer.label, reads) for layer, reads in sorted(read, key=order)[:_WORST]]
-    which = "the layers that cost most" if measured else "the layers with the most rounding noise"
+    which = (
+        "the layers with the largest loss"
+        if measured
+        else "the layers with the largest rounding errors"
+    )
     return [
-        f"<h2>What {which} read</h2>",
-        "<p>Values in calibration; the height is the square root of how many. Grey is beyond what "
-        "integers stand for. In decibels, how far the values are above the noise of rounding them."
+        f"<h2>Inputs of {which}</h2>",
+        "<p>Values in calibration; the height is the square root of their number. Grey values are "
+        "outside the range of the integers. Decibels compare the values with their rounding errors."
         "</p>",
         histograms(worst),
-        "<h2>Ranges of what the layers read, in the order of computation</h2>",
+        "<h2>Ranges of the layers' inputs, in the order of computation</h2>",
         '<p class="key"><span><i class="s0"></i>values in calibration</span>'
-        '<span><i class="span" style="background: var(--rule)"></i>what integers stand for</span>'
+        '<span><i class="span" style="background: var(--rule)"></i>range of the integers</span>'
         "</p>",
         ranges([(layer.label, reads) for layer, reads in read]),
     ]
@@ -99,7 +103,7 @@ def _sheet(found: RoundingReport, sheet: npt.NDArray[np.uint8]) -> list[str]:
     _, content = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
     coded = base64.b64encode(content.tobytes()).decode()
     return [
-        f"<h2>Some of the {found.samples} frames that it was calibrated with</h2>",
-        "<p>Below each its map of similarity, if the cascade is outside the model.</p>",
+        f"<h2>Some of the {found.samples} calibration frames</h2>",
+        "<p>Below each frame is its similarity map, if the cascade is outside the model.</p>",
         f'<img src="data:image/jpeg;base64,{coded}" alt="frames of the calibration">',
     ]

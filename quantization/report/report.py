@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _BINS = 64
-_GIVEN_BACK = "given back by the search, for what it alone loses"
+_BY_SEARCH = "kept in float by the search, because of its own loss"
 
 
 class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,7 +199,7 @@ def report(
     tool = quantizer(manifest.target)
     readings = tool.readings(float_bundle, made.statistics, method)
     given_back = {
-        layer.shown: f"named by {parameter('keep_float')}" if layer.name in named else _GIVEN_BACK
+        layer.shown: f"named by {parameter('keep_float')}" if layer.name in named else _BY_SEARCH
         for layer in made.layers
         if layer.name in kept
     }

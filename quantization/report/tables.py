@@ -62,7 +62,7 @@ def steps(found: RoundingReport) -> Grid:
         ]
         for step in found.steps
     ]
-    title = f"what was tried, with a loss of frame-mAP up to {found.max_drop:g} allowed"
+    title = f"trials; frame-mAP may fall by {found.max_drop:g} at most"
     return Grid(title, ["layers in float", "frame-mAP lost", "", "detections that agree"], rows, 0)
 
 
@@ -100,7 +100,7 @@ def sensitivity(found: RoundingReport, most: int | None = None) -> Grid:
         ]
         for layer, check in measured[:most]
     ]
-    title = "what a layer costs that alone is of integers"
+    title = "loss with only one layer quantized"
     if most is not None and len(measured) > most:
         title += f": the {most} worst of {len(measured)}"
     return Grid(title, ["layer", "MMAC", *(f"{h}, dB" for h in heads), "agree", "damage"], rows)
