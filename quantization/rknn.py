@@ -34,7 +34,6 @@ class RknnQuantizer(OnnxQuantizer):
     """
 
     source = "fp16"
-    packages = ("onnx", "onnxruntime")
 
     def version(self) -> dict[str, str]:
         """Returns the versions of the packages and of the toolkit."""

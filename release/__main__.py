@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.errors import BoundError, ConversionError, EdgeKitError, UsageError
-from release.artifacts import build_from_clone, differences, digest, pack, tool
+from edgekit.files.checksums import sha256_of
+from release.artifacts import build_from_clone, differences, pack, tool
 from release.environments import Environment, pythons
 from release.inventory import licences, write_sbom
 from release.matrix import install_everywhere, table
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_status
     for path in sorted(given.out.iterdir()):
-        print(f"{path.stat().st_size:>12,}  {digest(path)}  {path.name}")
+        print(f"{path.stat().st_size:>12,}  {sha256_of(path)}  {path.name}")
     return 0
 
 

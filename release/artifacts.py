@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
 import subprocess
 import sys
@@ -14,10 +13,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from edgekit.errors import ConversionError
+from edgekit.files.checksums import sha256_of
 from release.sources import clone, commit_time, copy_sources
 from release.wheels import ARCHITECTURES, PURE, build_sdist, build_wheel
 
-__all__ = ["build_from_clone", "differences", "digest", "pack", "tool"]
+__all__ = ["build_from_clone", "differences", "pack", "tool"]
 
 
 def build_from_clone(
@@ -86,11 +86,6 @@ def pack(folders: Sequence[Path], archive: Path, time: int) -> None:
     temporary.replace(archive)
 
 
-def digest(path: Path) -> str:
-    """Returns the SHA-256 of a file as hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def differences(first: Path, second: Path) -> list[str]:
     """Compares two folders of built files.
 
@@ -102,7 +97,7 @@ def differences(first: Path, second: Path) -> list[str]:
         one, other = first / name, second / name
         if not (one.exists() and other.exists()):
             said.append(f"Only one build has {name}.")
-        elif digest(one) != digest(other):
+        elif sha256_of(one) != sha256_of(other):
             inside = _differing_members(one, other) if name.endswith(".whl") else []
             said.append(f"{name} differs: {', '.join(inside) or 'only in its form'}.")
     return said

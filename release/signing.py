@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.errors import BadInputError
-from release.artifacts import digest
+from edgekit.files.checksums import sha256_of
 
 __all__ = ["HASHES", "NAMESPACE", "sign", "write_hashes"]
 
@@ -21,7 +21,7 @@ NAMESPACE = "edgekit-release"
 def write_hashes(files: Sequence[Path], folder: Path) -> Path:
     """Writes the file of hashes into a folder, and returns its path."""
     path = folder / HASHES
-    lines = [f"{digest(file)}  {file.name}\n" for file in sorted(files)]
+    lines = [f"{sha256_of(file)}  {file.name}\n" for file in sorted(files)]
     path.write_text("".join(lines))
     return path
 

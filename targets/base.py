@@ -17,6 +17,7 @@ from edgekit._options import check_types
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle, Manifest
 from edgekit.errors import BundleError, EdgeKitError, UsageError
+from edgekit.runtime.kinds import input_channels
 from edgekit.runtime.types import Array
 from edgekit.system.cores import most_threads
 from edgekit.targets.choices import Arithmetic, Hint
@@ -28,6 +29,7 @@ __all__ = [
     "Session",
     "SessionOptions",
     "Signature",
+    "expected_inputs",
     "not_readable",
     "reason_of",
 ]
@@ -90,7 +92,7 @@ class Session(Closing):
     lanes: int = 1
     """Largest number of frames computed at once, and of threads that may call ``infer`` at once.
 
-    ``_open`` may raise it."""
+    ``_open`` may increase it."""
 
     def __init__(self, bundle: Bundle, options: SessionOptions | None = None) -> None:
         self.bundle = bundle
@@ -232,7 +234,7 @@ class Session(Closing):
                 )
 
     def _check_manifest(self) -> None:
-        expected = _expected_inputs(self.bundle.manifest)
+        expected = expected_inputs(self.bundle.manifest)
         if self._inputs != expected:
             raise self._not_as_said(f"inputs {_listed(self._inputs)}, not {_listed(expected)}")
         outputs = {spec.name for spec in self.bundle.manifest.outputs}
@@ -286,12 +288,13 @@ def not_readable(model: Path, format: str, error: Exception) -> BundleError:
     )
 
 
-def _expected_inputs(manifest: Manifest) -> Signature:
+def expected_inputs(manifest: Manifest) -> Signature:
+    """Returns the inputs that the model of a bundle has by its manifest."""
     size = (manifest.input.height, manifest.input.width)
     if manifest.cascade.place == "graph":
         frame = ((1, *size, 3), "uint8")
         return {"previous": frame, "frame": frame}
-    channels = 3 if manifest.cascade.kind == "rgb" else 6
+    channels = input_channels(manifest.cascade.kind)
     return {"input": ((1, channels, *size), "float32")}
 
 

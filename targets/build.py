@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +27,9 @@ from edgekit.bundle import (
     save_bundle,
 )
 from edgekit.errors import MissingDependencyError, UsageError
-from edgekit.files.output_paths import refuse_existing, writing
+from edgekit.files.output_paths import refuse_existing, temporary_folder, writing
 from edgekit.runtime.cascade import Cascade
+from edgekit.runtime.kinds import input_channels
 from edgekit.runtime.types import Array
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.exporter import Exported, Exporter
@@ -98,8 +98,7 @@ def export_bundle(
     chosen = resolve(settings, loaded, checkpoint, writer)
     place = out or bundle_path(chosen.name, target, settings.precision)
     refuse_existing(place, force=force, mark=MANIFEST)
-    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
+    with temporary_folder() as work, writing(work.parent):
         (work / "model").mkdir()
         half = settings.precision == "fp16" and not writer.own_half
         deployed, example = _deployed(loaded.network, chosen, half)
@@ -211,7 +210,7 @@ def _deployed(
 
     made = chosen.input
     size = (made.height, made.width)
-    tensor = np.zeros((1, 3 if chosen.cascade.kind == "rgb" else 6, *size), np.float32)
+    tensor = np.zeros((1, input_channels(chosen.cascade.kind), *size), np.float32)
     folded = fold_batch_norms(network, torch.from_numpy(tensor))
     set_lowering(folded, chosen.dcn)
     if half:

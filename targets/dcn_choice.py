@@ -15,7 +15,7 @@ from edgekit.bundle import Bundle, LoweringTimes
 from edgekit.errors import BoundError, ConversionError, EdgeKitError
 from edgekit.measuring.timing import interleaved
 from edgekit.runtime.types import Array
-from edgekit.targets.base import Session
+from edgekit.targets.base import Session, expected_inputs
 from edgekit.targets.registry import TARGETS, exporter, open_session, session_class
 from edgekit.targets.settings import ExportSettings
 
@@ -140,11 +140,12 @@ def fastest(seconds: Mapping[str, float]) -> str:
 
 
 def _random_inputs(session: Session) -> dict[str, Array]:
-    manifest = session.bundle.manifest
-    size = (manifest.input.height, manifest.input.width)
     random = np.random.default_rng(0)
-    if manifest.cascade.place == "graph":
-        frames = random.integers(0, 256, (2, 1, *size, 3), dtype=np.uint8)
-        return {"previous": frames[0], "frame": frames[1]}
-    channels = 3 if manifest.cascade.kind == "rgb" else 6
-    return {"input": random.standard_normal((1, channels, *size)).astype(np.float32)}
+    return {
+        name: (
+            random.integers(0, 256, shape, np.uint8)
+            if dtype == "uint8"
+            else random.standard_normal(shape).astype(np.float32)
+        )
+        for name, (shape, dtype) in expected_inputs(session.bundle.manifest).items()
+    }

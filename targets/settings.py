@@ -16,7 +16,7 @@ from edgekit._parameters import parameter
 from edgekit.bundle import CascadeSpec, DecodeSpec, InputSpec, check_choices
 from edgekit.classes import CLASS_LISTS, default_classes
 from edgekit.errors import CheckpointError, UsageError
-from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
+from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS, input_channels
 from edgekit.targets.choices import PLACES
 from edgekit.targets.published import TrainedInput, trained_input, warn_of_assumed
 
@@ -169,10 +169,10 @@ def _kind(chosen: str | None, said: _Metadata, channels: int, path: Path) -> str
             "channels of motion (6 channels).",
         )
     kind: str = _first(chosen, said.get("cascade", str), "ssim" if channels == 6 else "rgb")
-    needed = 3 if kind == "rgb" else 6
+    needed = input_channels(kind)
     check_choice("cascade", kind, KINDS)
     if needed != channels:
-        fitting = " or ".join(k for k in KINDS if (k == "rgb") == (channels == 3))
+        fitting = " or ".join(k for k in KINDS if input_channels(k) == channels)
         raise UsageError(
             f"The cascade {kind} gives {needed} input channels; the network of {path} expects "
             f"{channels}.",

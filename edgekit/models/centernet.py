@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 __all__ = ["CenterNet", "convolution", "upsampling"]
 
-"""Names of the outputs: heatmap logits, box sizes, centre offsets."""
-
 _PRIOR_LOGIT = -2.19
 """Initial heatmap logit: a probability of 0.1 everywhere (section 5 of the paper)."""
 

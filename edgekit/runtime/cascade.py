@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgekit.errors import UsageError
 from edgekit.runtime import native
-from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
+from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS, input_channels
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.ssim import SHIFTS, ShiftedSsim
 from edgekit.runtime.types import Array
@@ -64,7 +64,7 @@ class Cascade:
             raise UsageError(f"Expected the frame gap to be at least 1; found {frame_gap}.")
         self.size = size
         self.kind = kind
-        self.channels = 3 if kind == "rgb" else 6
+        self.channels = input_channels(kind)
         self._first_frame = first_frame
         self._buffers = _Buffers((self.channels, *size))
         self._before: deque[_Fitted] = deque(maxlen=frame_gap)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FIRST_FRAME_RULES", "KINDS"]
+__all__ = ["FIRST_FRAME_RULES", "KINDS", "input_channels"]
 
 KINDS = ("ssim", "ssim-shifted", "dssim", "rgb")
 """Kinds of cascade: KORSAL's variants 1, 2 and 3, and none.
@@ -15,3 +15,8 @@ FIRST_FRAME_RULES = ("zero", "repeat")
 """Replacement for a missing earlier frame: a black one, or the frame itself.
 
 Published checkpoints were trained with the black one."""
+
+
+def input_channels(kind: str) -> int:
+    """Returns how many channels a cascade gives: 3 of the picture, and 3 of motion if any."""
+    return 3 if kind == "rgb" else 6

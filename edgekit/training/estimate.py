@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from edgekit.runtime.kinds import input_channels
 from edgekit.training.data.clip_index import ClipIndex
 from edgekit.training.settings import Settings
 
@@ -72,7 +73,7 @@ def estimate(
         processes: Number of processes that share a batch.
     """
     batch = max(1, settings.batch // processes)
-    channels = 3 if settings.kind == "rgb" else 6
+    channels = input_channels(settings.kind)
     activations = activation_bytes(network, (batch, channels, *settings.size))
     memory = None
     if activations is not None:

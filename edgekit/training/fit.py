@@ -15,6 +15,7 @@ from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
 from edgekit.errors import AnnotationError
 from edgekit.models.checkpoints import save_checkpoint
+from edgekit.runtime.kinds import input_channels
 from edgekit.training.data.augmentation import LARGEST_SCALES
 from edgekit.training.data.loading import TrainingSamples
 from edgekit.training.data.locating import picture_names
@@ -122,7 +123,7 @@ class _Run:
             options.arch,
             options.origin,
             classes=self.classes,
-            channels=3 if settings.kind == "rgb" else 6,
+            channels=input_channels(settings.kind),
             mean=settings.mean,
             std=settings.std,
             seed=settings.seed,

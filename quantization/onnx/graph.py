@@ -66,7 +66,7 @@ def load(bundle: Bundle) -> ModelProto:
     except Exception as error:  # protobuf and onnx exceptions have no common base class
         raise BundleError(
             f"{bundle.model_path} is not an ONNX model: {reason_of(error)}",
-            hint="Export it again: edgekit export CHECKPOINT --target onnx",
+            hint=f"Export it again: edgekit export CHECKPOINT --target {bundle.manifest.target}",
         ) from error
 
 

@@ -206,7 +206,8 @@ def place(
         name: (np.array(low, np.float32), np.array(high, np.float32))
         for name, (low, high) in ranges.items()
     }
-    rounded = [n for n in model.graph.node if n.name in weights and n.name in set(nodes)]
+    chosen = set(nodes)
+    rounded = [n for n in model.graph.node if n.name in weights and n.name in chosen]
     overrides = put(model, rounded, weights)
     tool = QDQQuantizer(
         model,
@@ -215,8 +216,8 @@ def place(
         weight_qType=QuantType.QInt8,
         activation_qType=activation,
         tensors_range=TensorsData(CalibrationMethod.MinMax, data),
-        nodes_to_quantize=[],  # an empty list would mean all nodes
-        nodes_to_exclude=[node.name for node in model.graph.node if node.name not in set(nodes)],
+        nodes_to_quantize=[],  # all: a list of none would mean the same, so the others are excluded
+        nodes_to_exclude=[node.name for node in model.graph.node if node.name not in chosen],
         op_types_to_quantize=list(kinds),
         extra_options={**options, "TensorQuantOverrides": overrides},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError
+from edgekit.runtime.kinds import input_channels
 from edgekit.targets.base import Signature
 from edgekit.targets.rknn.chips import CHIPS
 
@@ -34,6 +35,6 @@ def expected_signature(bundle: Bundle) -> tuple[Signature, tuple[str, ...]]:
     Shapes of the outputs are checked in each frame.
     """
     made = bundle.manifest.input
-    channels = 3 if bundle.manifest.cascade.kind == "rgb" else 6
+    channels = input_channels(bundle.manifest.cascade.kind)
     inputs: Signature = {"input": ((1, channels, made.height, made.width), "float32")}
     return inputs, tuple(output.name for output in bundle.manifest.outputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch.nn import functional
 from edgekit._parameters import parameter
 from edgekit.errors import CheckpointError
 from edgekit.models.checkpoints import Checkpoint, load_checkpoint
+from edgekit.runtime.kinds import input_channels
 from edgekit.training.optimization.losses import SIZE_WEIGHT, Batch, at_actors
 from edgekit.training.settings import Settings
 
@@ -56,14 +56,14 @@ def load_teacher(path: Path, classes: Sequence[str], settings: Settings) -> Teac
     """
     checkpoint = load_checkpoint(path)
     spec = checkpoint.spec
-    channels = 3 if settings.kind == "rgb" else 6
+    channels = input_channels(settings.kind)
     expected: dict[str, object] = {"mean": list(settings.mean), "std": list(settings.std)}
     if spec.channels > channels:
         raise _other_inputs(path, f"{channels} input channels", f"{spec.channels}")
     if spec.channels > 3:
         expected["cascade"] = settings.kind
     for name, value in expected.items():
-        found = _stored(checkpoint, name)
+        found = checkpoint.stored(name)
         if found is not None and found != value:
             raise _other_inputs(path, f"{name} {value}", f"{found}")
     return Teacher(checkpoint.network, spec.channels, _order(path, checkpoint, classes))
@@ -104,7 +104,7 @@ def distillation_loss(
 
 def _order(path: Path, checkpoint: Checkpoint, classes: Sequence[str]) -> list[int]:
     """Returns the teacher's heatmap channel for each class."""
-    names = _stored(checkpoint, "classes")
+    names = checkpoint.stored("classes")
     if not isinstance(names, list) or len(names) != checkpoint.spec.classes:
         if checkpoint.spec.classes == len(classes):
             return list(range(len(classes)))
@@ -118,14 +118,6 @@ def _order(path: Path, checkpoint: Checkpoint, classes: Sequence[str]) -> list[i
             hint="Train a teacher on these clips first.",
         )
     return [known[name.lower()] for name in classes]
-
-
-def _stored(checkpoint: Checkpoint, name: str) -> object:
-    try:
-        found: object = json.loads(checkpoint.metadata[name])
-    except (KeyError, ValueError):
-        return None
-    return found
 
 
 def _other_inputs(path: Path, expected: str, found: str) -> CheckpointError:
