@@ -119,10 +119,11 @@ class AviFile:
         step = (self._latest - self._begin) / max(self._count - 1, 1)
         if step <= 0:
             return
+        micros = min(round(1e6 * step), 0xFFFFFFFF)  # at most 71 minutes
         with writing(self._path), self._temporary.open("r+b") as file:
-            for place, values in ((_FRAME_TIME_AT, [1e6 * step]), (_RATE_AT, [1e6 * step, 1e6])):
+            for place, values in ((_FRAME_TIME_AT, [micros]), (_RATE_AT, [micros, 1_000_000])):
                 file.seek(place)
-                file.write(struct.pack(f"<{len(values)}I", *(round(value) for value in values)))
+                file.write(struct.pack(f"<{len(values)}I", *values))
 
     def _is_full(self) -> bool:
         return shutil.disk_usage(self._temporary.parent).free < _SPARE_BYTES

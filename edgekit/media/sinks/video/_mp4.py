@@ -102,6 +102,8 @@ class Mp4File:
 
     def _durations(self) -> bytes:
         steps = (b - a for a, b in itertools.pairwise(itertools.chain(self._ticks, [self._end])))
+        # The table has 32 bits for a step, which 13 hours exceed.
+        steps = (min(step, 0xFFFFFFFF) for step in steps)
         pairs = [(sum(1 for _ in group), step) for step, group in itertools.groupby(steps)]
         return _counted(list(itertools.chain(*pairs)), 2)
 

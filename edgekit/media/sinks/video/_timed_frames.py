@@ -101,7 +101,7 @@ class TimedFrames:
         """Returns whether to call ``take`` before a frame of this time is added."""
         if not self._times:
             return False
-        length = 1e3 * seconds + self._shift - self._times[0]
+        length = self._following(seconds) - self._times[0]
         return length >= self._longest or len(self._times) >= _MOST_FRAMES
 
     def add(self, image: Array, seconds: float) -> None:
@@ -139,15 +139,19 @@ class TimedFrames:
         """Frees the encoder."""
         self._encoder.close()
 
-    def _time_of(self, seconds: float) -> float:
-        """Returns a time in milliseconds that always increases, whatever the source clock does."""
+    def _following(self, seconds: float) -> float:
+        """Returns the time in milliseconds of a frame that comes next; it always increases."""
         time = 1e3 * seconds + self._shift
-        if not math.isfinite(time):
-            time = 0.0 if self._latest is None else self._latest + self._step
+        if math.isfinite(time) and (self._latest is None or time > self._latest):
+            return time
+        return 0.0 if self._latest is None else self._latest + self._step
+
+    def _time_of(self, seconds: float) -> float:
+        """Returns the time in milliseconds of the next frame, and keeps it for later frames."""
+        time, shown = self._following(seconds), 1e3 * seconds + self._shift
+        if math.isfinite(shown):
+            self._shift += time - shown
         if self._latest is not None:
-            if time <= self._latest:
-                self._shift += self._latest + self._step - time
-                time = self._latest + self._step
             self._shown.append(time - self._latest)
             # No source gives the duration of its last frame, and the frame before it may have
             # waited.

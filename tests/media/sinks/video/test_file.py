@@ -138,6 +138,19 @@ def test_a_clock_that_jumps_back_does_not_stop_the_video(encoders, tmp_path):
     assert looked_at(path)[1] == pytest.approx([0, 0.5, 0.54, 1.04, 1.08, 1.58], abs=0.001)
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".avi"])
+@pytest.mark.parametrize(
+    ("times", "fps"),
+    [([0.0] * 5, 0.01), ([1e6 * n for n in range(5)], 25.0), ([3600.0 * n for n in range(5)], 1.0)],
+    ids=["no times", "weeks", "hours"],
+)
+def test_frames_far_apart_do_not_stop_the_video(tmp_path, ending, times, fps):
+    path = tmp_path / f"out{ending}"
+    results = [result_of(n, seconds) for n, seconds in enumerate(times)]
+    feed(VideoSink(path), results, info=replace(INFO, fps=fps))
+    assert len(frames_in(path)) == len(times)
+
+
 def test_times_that_are_no_numbers_do_not_stop_the_video(encoders, tmp_path):
     path = tmp_path / "out.mp4"
     times = [8.0, 8.5, float("nan"), 8.6, float("inf"), 8.7]
