@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from edgekit.errors import UsageError
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
 from edgekit.pipeline.detector_slot import DetectorSlot, InstalledDetector
 from edgekit.pipeline.reading.frame_reader import FrameReader
@@ -146,6 +147,12 @@ class Capture:
         return self._reader.pair_by(installed.recent, frame)
 
     def _check_continuity(self, frame: Frame, skipped: Mapping[str, int], work: Work) -> None:
+        if frame.index < self._next:
+            raise UsageError(
+                f"Expected the frames of the source in order, with index {self._next} or higher; "
+                f"found {frame.index}.",
+                hint="A source counts its frames from 0.",
+            )
         lost, work.gaps = self._missing(frame.index, skipped)
         self._next = frame.index + 1
         size = (frame.image.shape[1], frame.image.shape[0])

@@ -612,6 +612,16 @@ def test_a_detector_that_pairs_by_itself_gets_no_earlier_picture():
     assert len(second.seen) == 6
 
 
+@pytest.mark.parametrize("indices", [[0, 0], [0, 1, 5, 4], [3, 2]])
+@pytest.mark.parametrize("overlap", [False, True])
+def test_frames_out_of_order_are_refused(indices, overlap):
+    source, linker = Source(frames(indices)), make_linker("edgekit", 2)
+    pipeline = Pipeline(source, Detector(), linker, [Recorder()], overlap=overlap)
+    found = f"index {indices[-2] + 1} or higher; found {indices[-1]}"
+    with pytest.raises(UsageError, match=f"Expected the frames of the source in order, .*{found}"):
+        pipeline.run()
+
+
 def test_a_pipeline_runs_once():
     pipeline = Pipeline(Source(frames(range(9))), Detector(), make_linker("edgekit", 2))
     assert pipeline.run().frames == 9
