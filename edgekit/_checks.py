@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from edgekit._parameters import parameter
-from edgekit._printable import listed
+from edgekit._printable import described, listed
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ __all__ = [
     "check_callable",
     "check_choice",
     "check_range",
-    "described",
     "is_whole",
     "required_path",
     "unexpected",
@@ -42,9 +41,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-_LONGEST = 80
-"""Characters of a value that a message shows."""
 
 _MOST_WHOLE = 1 << 53
 """Largest whole number of an argument; numpy and floats have all up to it."""
@@ -285,25 +281,3 @@ def unexpected(
     """
     found = described(value, secret=secret)
     return UsageError(f"Expected {parameter(name)} to be {expected}; found {found}.", hint=hint)
-
-
-def described(value: object, *, secret: bool = False) -> str:
-    """Returns what a value is, for a message: type and shape of an array, else value and type.
-
-    Args:
-        value: Value that the caller gave.
-        secret: Whether it may contain a secret; only its type is then shown.
-    """
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if isinstance(shape, tuple) and dtype is not None:
-        return f"an array of {dtype} {shape}"
-    if value is None:
-        return "None"
-    try:
-        text = "" if secret else repr(value)
-    except Exception:  # a message must not fail
-        text = ""
-    if not text.isprintable() or not text:
-        return f"a value of type {type(value).__name__}"
-    shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
-    return f"{shown}, of type {type(value).__name__}"

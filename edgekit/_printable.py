@@ -11,7 +11,7 @@ from collections.abc import Collection
 from itertools import islice
 from typing import Any
 
-__all__ = ["listed", "printable", "printable_json", "printable_struct", "size_text"]
+__all__ = ["described", "listed", "printable", "printable_json", "printable_struct", "size_text"]
 
 _FORMATTING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 """Line separators, direction marks and other invisible characters."""
@@ -21,6 +21,9 @@ _HIDDEN = f"[\x00-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]"
 _HIDDEN_IN_LINES = f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_FORMATTING}\ud800-\udfff]"
 _LISTED = 50
 """Names in a list; EdgeKit itself has fewer of each kind, but packages may add thousands."""
+
+_LONGEST = 80
+"""Characters of a value that a message shows."""
 
 _RAW_IN_JSON = f"[\x7f-\x9f{_FORMATTING}]"
 
@@ -89,3 +92,25 @@ def size_text(size: int) -> str:
             break
         value /= 1000
     return f"{size} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def described(value: object, *, secret: bool = False) -> str:
+    """Returns what a value is, for a message: type and shape of an array, else value and type.
+
+    Args:
+        value: Value that the caller gave.
+        secret: Whether it may contain a secret; only its type is then shown.
+    """
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and dtype is not None:
+        return f"an array of {dtype} {shape}"
+    if value is None:
+        return "None"
+    try:
+        text = "" if secret else repr(value)
+    except Exception:  # a message must not fail
+        text = ""
+    if not text.isprintable() or not text:
+        return f"a value of type {type(value).__name__}"
+    shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return f"{shown}, of type {type(value).__name__}"

@@ -292,10 +292,8 @@ def expected_inputs(manifest: Manifest) -> Signature:
     """Returns the inputs that the model of a bundle has by its manifest."""
     size = (manifest.input.height, manifest.input.width)
     if manifest.cascade.place == "graph":
-        frame = ((1, *size, 3), "uint8")
-        return {"previous": frame, "frame": frame}
-    channels = input_channels(manifest.cascade.kind)
-    return {"input": ((1, channels, *size), "float32")}
+        return dict.fromkeys(("previous", "frame"), ((1, *size, 3), "uint8"))
+    return {"input": ((1, input_channels(manifest.cascade.kind), *size), "float32")}
 
 
 def _listed(values: Signature) -> str:

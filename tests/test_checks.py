@@ -15,10 +15,10 @@ from edgekit._checks import (
     as_whole,
     check_choice,
     check_range,
-    described,
     is_whole,
     required_path,
 )
+from edgekit._printable import described
 from edgekit.errors import UsageError
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 
-from edgekit._checks import as_number, described, is_whole, unexpected
+from edgekit._checks import as_number, is_whole, unexpected
+from edgekit._printable import described
 from edgekit.errors import UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.runtime.rows import (

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._checks import described, is_whole
+from edgekit._checks import is_whole
+from edgekit._printable import described
 from edgekit.errors import OutOfRangeError, UsageError
 
 __all__ = [

@@ -20,10 +20,10 @@ from edgekit._checks import (
     as_picture,
     as_whole,
     check_range,
-    described,
     unexpected,
     unless_none,
 )
+from edgekit._printable import described
 from edgekit.errors import UsageError
 from edgekit.runtime.rows import (
     Array,

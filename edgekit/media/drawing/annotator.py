@@ -9,8 +9,9 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from edgekit._checks import as_number, as_picture, as_whole, described
+from edgekit._checks import as_number, as_picture, as_whole
 from edgekit._locking import one_at_a_time
+from edgekit._printable import described
 from edgekit.errors import UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.linking.tubes import Tubes
