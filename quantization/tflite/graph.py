@@ -5,20 +5,18 @@ Which of these stay float because of their loss is decided by ``quantization.sea
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from edgekit.errors import BundleError, MissingDependencyError
+from edgekit.errors import BundleError
+from edgekit.quantization.tflite.tables import kinds_of, schema, unpack
 from edgekit.targets.base import reason_of
-from edgekit.targets.muted_output import muted
 from edgekit.targets.tflite.structure import check_structure
 
-__all__ = ["CASCADE", "DECODE", "Operator", "TFLiteGraph", "package"]
+__all__ = ["CASCADE", "DECODE", "Operator", "TFLiteGraph"]
 
 _DATA = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 0, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 2}
 """Index of the data input of each operator with weights; the weights are input 1."""
@@ -71,28 +69,22 @@ class TFLiteGraph:
     """
 
     def __init__(self, path: Path) -> None:
-        schema = package("ai_edge_litert.schema_py_generated")
         try:
             content = path.read_bytes()
             check_structure(content)
-            model = schema.ModelT.InitFromPackedBuf(content, 0)
+            model = unpack(content)
         except (OSError, ValueError) as error:
             raise BundleError(
                 f"{path} is not a TFLite file: {reason_of(error)}",
                 hint="Export it again: edgekit export CHECKPOINT --target tflite",
             ) from error
-        kinds = {code: name for name, code in vars(schema.BuiltinOperator).items()}
-        types = {code: name for name, code in vars(schema.TensorType).items()}
-        self._kinds = [
-            kinds[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes
-        ]
+        types = {code: name for name, code in vars(schema().TensorType).items()}
+        self._kinds = kinds_of(model)
         graph = model.subgraphs[0]
         self._names = [tensor.name.decode() for tensor in graph.tensors]
         self._shapes = [tuple(int(n) for n in tensor.shape) for tensor in graph.tensors]
         self._types = [types[tensor.type] for tensor in graph.tensors]
-        buffers = [model.buffers[tensor.buffer] for tensor in graph.tensors]
-        # The tool stores constants behind the tables, at an offset.
-        self._constant = [buffer.data is not None or buffer.offset > 1 for buffer in buffers]
+        self._constant = [model.buffers[t.buffer].data is not None for t in graph.tensors]
         self.operators = [self._operator(operator) for operator in graph.operators]
         self.last = self._last([self._names[place] for place in graph.outputs])
         self.layers = [
@@ -173,18 +165,3 @@ class TFLiteGraph:
         # Each weight is used once at each position of the larger map.
         place = inputs[_DATA[kind]] if kind == "TRANSPOSE_CONV" else output
         return weights * math.prod(self._shapes[place][1:3])
-
-
-def package(module: str) -> ModuleType:
-    """Imports and returns a module of ai-edge-litert or ai-edge-quantizer.
-
-    Raises:
-        MissingDependencyError: The package is not installed.
-    """
-    try:
-        with muted():
-            return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingDependencyError.for_extra(
-            module.partition(".")[0], "tflite-host", "Quantizing a bundle for the target tflite"
-        ) from error

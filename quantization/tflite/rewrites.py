@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.quantization.tflite.graph import package
+from edgekit.quantization.tflite.tables import kinds_of, pack, schema, unpack
 from edgekit.runtime.types import Array
 
 __all__ = ["rewritten"]
-
-_IDENTIFIER = b"TFL3"
 
 
 def rewritten(content: bytes) -> bytes:
@@ -55,25 +53,18 @@ class _ModelFile:
     """
 
     def __init__(self, content: bytes) -> None:
-        self._schema = package("ai_edge_litert.schema_py_generated")
-        self._model = self._schema.ModelT.InitFromPackedBuf(content, 0)
-        for buffer in self._model.buffers:
-            if buffer.offset > 1:  # stored behind the tables
-                stored = content[buffer.offset : buffer.offset + buffer.size]
-                buffer.data, buffer.offset, buffer.size = np.frombuffer(stored, np.uint8), 0, 0
+        self._schema = schema()
+        self._model = unpack(content)
         self._graph = self._model.subgraphs[0]
-        self._kinds = {code: name for name, code in vars(self._schema.BuiltinOperator).items()}
 
     def packed(self) -> bytes:
         """Returns the content of the changed file."""
-        builder = package("flatbuffers").Builder(1 << 20)
-        builder.Finish(self._model.Pack(builder), _IDENTIFIER)
-        return bytes(builder.Output())
+        return pack(self._model)
 
     def of_kind(self, kind: str) -> list[Any]:
         """Returns the operators of one kind, in the order of computation."""
-        codes = [self._kinds[_code(code)] for code in self._model.operatorCodes]
-        return [o for o in self._graph.operators if codes[o.opcodeIndex] == kind]
+        kinds = kinds_of(self._model)
+        return [o for o in self._graph.operators if kinds[o.opcodeIndex] == kind]
 
     def shape(self, tensor: int) -> tuple[int, ...]:
         """Returns the shape of a tensor."""
@@ -142,18 +133,13 @@ class _ModelFile:
         return made
 
     def _opcode(self, kind: str, version: int) -> int:
-        wanted = getattr(self._schema.BuiltinOperator, kind)
         codes = self._model.operatorCodes
-        for place, code in enumerate(codes):
-            if _code(code) == wanted and code.version >= version:
+        for place, (code, found) in enumerate(zip(codes, kinds_of(self._model), strict=True)):
+            if found == kind and code.version >= version:
                 return place
+        wanted = getattr(self._schema.BuiltinOperator, kind)
         made = self._schema.OperatorCodeT()
         made.builtinCode, made.version = wanted, version
         made.deprecatedBuiltinCode = min(wanted, 127)
         codes.append(made)
         return len(codes) - 1
-
-
-def _code(code: Any) -> int:
-    """Returns an operator's code; the deprecated field cannot exceed 127."""
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))

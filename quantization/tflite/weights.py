@@ -15,13 +15,12 @@ import numpy as np
 
 from edgekit.quantization.rounding.compensation import LARGEST
 from edgekit.quantization.rounding.integer_weights import Convolution, IntegerWeights
-from edgekit.quantization.tflite.graph import package
+from edgekit.quantization.tflite.tables import kinds_of, pack, schema, unpack
 from edgekit.runtime.types import Array
 
 __all__ = ["TFLiteWeights"]
 
 _KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D")
-_IDENTIFIER = b"TFL3"
 
 
 class TFLiteWeights:
@@ -32,13 +31,7 @@ class TFLiteWeights:
     """
 
     def __init__(self, path: Path) -> None:
-        schema = package("ai_edge_litert.schema_py_generated")
-        content = path.read_bytes()
-        self._model = schema.ModelT.InitFromPackedBuf(content, 0)
-        for buffer in self._model.buffers:
-            if buffer.offset > 1:  # stored behind the tables
-                stored = content[buffer.offset : buffer.offset + buffer.size]
-                buffer.data, buffer.offset, buffer.size = np.frombuffer(stored, np.uint8), 0, 0
+        self._model = unpack(path.read_bytes())
         self._tensors = self._model.subgraphs[0].tensors
         uses = Counter(
             self._tensors[int(place)].buffer
@@ -47,14 +40,11 @@ class TFLiteWeights:
             for place in operator.inputs
             if place >= 0
         )
-        kinds = {code: name for name, code in vars(schema.BuiltinOperator).items()}
-        codes = self._model.operatorCodes
-        self._same = schema.Padding.SAME
+        kinds = kinds_of(self._model)
+        self._same = schema().Padding.SAME
         self._operators: dict[str, Any] = {}
         for operator in self._model.subgraphs[0].operators:
-            code = codes[operator.opcodeIndex]
-            kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
-            if kind not in _KINDS:
+            if kinds[operator.opcodeIndex] not in _KINDS:
                 continue
             weights = self._tensors[int(operator.inputs[1])]
             if self._values(weights) is not None and uses[weights.buffer] == 1:
@@ -78,7 +68,6 @@ class TFLiteWeights:
             found: Integer weights by the name of a convolution's output.
             keep_float: Names of the convolutions that stay unchanged.
         """
-        flatbuffers = package("flatbuffers")
         for name, made in found.items():
             if name in keep_float:
                 continue
@@ -91,9 +80,7 @@ class TFLiteWeights:
             if len(inputs) > 2 and inputs[2] >= 0:
                 bias = self._tensors[int(inputs[2])]
                 self._store(bias, self._values(bias) + made.shift)
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self._model.Pack(builder), _IDENTIFIER)
-        return bytes(builder.Output())
+        return pack(self._model)
 
     def _name(self, place: Any) -> str:
         return str(self._tensors[int(place)].name.decode())

@@ -61,7 +61,7 @@ def _nncf(bundle: Bundle, samples: Samples, folder: Path) -> tuple[str, ...]:
 
 
 def _litert(bundle: Bundle, samples: Samples, folder: Path) -> tuple[str, ...]:
-    from edgekit.quantization.tflite.graph import package
+    from edgekit.quantization.tflite.tables import package
 
     tools = package("ai_edge_quantizer")
     interpreter = package("ai_edge_litert.interpreter").Interpreter(str(bundle.model_path))
