@@ -151,9 +151,15 @@ def _within(path: Path) -> list[Path]:
         return [path]
     places = []
     for folder in sorted((path, *_folders(path)), key=lambda place: natural_key(str(place))):
-        files = [
-            file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
-        ]
+        try:
+            files = [
+                file
+                for file in folder.iterdir()
+                if file.is_file() and not file.name.startswith(".")
+            ]
+        except OSError as error:
+            _log.warning("Skipped %s: %s.", folder, error.strerror)
+            continue
         if any(file.suffix.lower() in PICTURES for file in files):
             places.append(folder)
         videos = (file for file in files if file.suffix.lower() in VIDEOS)
@@ -162,7 +168,10 @@ def _within(path: Path) -> list[Path]:
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    return (place for place in path.rglob("*") if place.is_dir())
+    for place in path.rglob("*"):
+        with contextlib.suppress(OSError):  # in a folder whose names are all that may be read
+            if place.is_dir():
+                yield place
 
 
 def _listed(path: Path) -> list[Path]:

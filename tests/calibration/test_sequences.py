@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -59,6 +61,23 @@ def test_what_cannot_be_read_is_named_skipped_and_counted(clips, tmp_path, caplo
     assert len(found) == 3
     assert "broken.mp4" in caplog.text
     assert "1 of 4 videos or folders were skipped" in caplog.text
+
+
+def test_a_folder_that_may_not_be_read_is_skipped(tmp_path, monkeypatch, caplog):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "00001.png"), np.zeros((8, 8, 3), np.uint8))
+    listed = Path.iterdir
+
+    def refusing(folder):
+        # The tests may run as root, who may read every folder.
+        if folder == tmp_path / "b":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    assert names(find_sequences(tmp_path)) == ["a"]
+    assert f"Skipped {tmp_path / 'b'}: Permission denied." in caplog.text
 
 
 @pytest.mark.parametrize("content", [None, b"no video"])
