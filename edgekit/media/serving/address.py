@@ -15,7 +15,7 @@ from edgekit._checks import as_instance
 from edgekit._parameters import parameter
 from edgekit.errors import OutputError, UsageError
 
-__all__ = ["BACKLOG", "Address", "is_loopback", "listen", "parse_address"]
+__all__ = ["BACKLOG", "Address", "host_and_port", "is_loopback", "listen", "parse_address"]
 
 BACKLOG = 1024
 """Number of connections that may wait to be accepted.
@@ -45,9 +45,13 @@ class Address(NamedTuple):
         host = self.host
         if host in ("0.0.0.0", "::"):  # noqa: S104 - the user's choice, recognized here
             host = _own_address() or socket.gethostname()
-        if ":" in host:
-            host = f"[{host}]"
-        return f"http://{host}:{self.port}/" + (f"?token={quote(token, safe='')}" if token else "")
+        place = host_and_port(host, self.port)
+        return f"http://{place}/" + (f"?token={quote(token, safe='')}" if token else "")
+
+
+def host_and_port(host: str, port: int) -> str:
+    """Returns ``HOST:PORT``, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_address(text: str, option: str = "serve") -> Address:
@@ -108,21 +112,21 @@ def listen(address: Address) -> tuple[socket.socket, Address]:
 
 
 def _refusal(address: Address, error: OSError) -> OutputError:
-    host, port = address
+    place = host_and_port(*address)
     if error.errno == errno.EADDRINUSE:
+        other = host_and_port(address.host, address.port % 65535 + 1)
         return OutputError(
-            f"The page cannot be served at {host}:{port}: another program has that port.",
-            hint=f"Choose another port: {parameter('serve', f'{host}:{port % 65535 + 1}')}, or 0 "
-            "for any free one.",
+            f"The page cannot be served at {place}: another program has that port.",
+            hint=f"Choose another port: {parameter('serve', other)}, or 0 for any free one.",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return OutputError(
-            f"The page cannot be served at {host}:{port}: the system keeps that port for root.",
+            f"The page cannot be served at {place}: the system keeps that port for root.",
             hint=f"Choose a port from 1024 up: {parameter('serve', '8080')}",
         )
     reason = error.strerror or str(error)
     return OutputError(
-        f"The page cannot be served at {host}:{port}: {reason}.",
+        f"The page cannot be served at {place}: {reason}.",
         hint="Name an address of this machine, or all of them: "
         f"{parameter('serve', '0.0.0.0:8080')}",
     )

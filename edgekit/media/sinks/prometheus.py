@@ -12,7 +12,7 @@ from edgekit._checks import as_flag
 from edgekit._parameters import parameter
 from edgekit._printable import printable
 from edgekit.errors import MissingDependencyError, OutputError
-from edgekit.media.serving.address import parse_address
+from edgekit.media.serving.address import host_and_port, parse_address
 from edgekit.media.serving.wsgi import serve
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.sink import Sink, single_run
@@ -181,9 +181,9 @@ class Metrics:
             taken = error.errno == errno.EADDRINUSE
             reason = "another program has that port" if taken else error.strerror or str(error)
             raise OutputError(
-                f"Metrics cannot be served at {host}:{port}: {reason}.",
+                f"Metrics cannot be served at {host_and_port(host, port)}: {reason}.",
                 hint="Check the address, or choose another port: "
-                f"{parameter('metrics', f'{host}:{port % 65535 + 1}')}",
+                f"{parameter('metrics', host_and_port(host, port % 65535 + 1))}",
             ) from error
 
 

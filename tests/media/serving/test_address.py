@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import socket
 
 import pytest
@@ -50,6 +51,18 @@ def test_a_port_that_is_taken():
         port = other.getsockname()[1]
         with pytest.raises(OutputError, match=rf"another program has that port.*\n.*:{port + 1}"):
             listen(Address("127.0.0.1", port))
+
+
+def test_the_hint_for_a_port_that_is_taken_can_be_followed_with_ipv6():
+    try:
+        server, address = listen(Address("::1", 0))
+    except OutputError:
+        pytest.skip("this machine has no IPv6")
+    with server, pytest.raises(OutputError, match="another program") as caught:
+        listen(address)
+    found = re.search(r"'(.+)'", caught.value.hint)
+    assert found is not None
+    assert parse_address(found[1]) == Address("::1", address.port % 65535 + 1)
 
 
 def test_an_address_that_is_not_ours():

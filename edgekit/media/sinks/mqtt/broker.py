@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from edgekit._parameters import parameter
 from edgekit._printable import printable
 from edgekit.errors import UsageError
+from edgekit.media.serving.address import host_and_port
 
 __all__ = ["Broker"]
 
@@ -96,7 +97,7 @@ class Broker:
     @property
     def place(self) -> str:
         """Host and port, for messages."""
-        return f"{self.host}:{self.port}"
+        return host_and_port(self.host, self.port)
 
 
 def _check_certificates(path: Path) -> None:

@@ -266,8 +266,10 @@ def default_buffer(broker: Broker) -> Path:
         OutputError: The user has no folder for it, or the folder cannot be written.
     """
     folder = user_folder("XDG_STATE_HOME", ".local/state", parameter("mqtt_buffer", "FILE"))
-    place = hashlib.sha256(f"{broker.place}/{broker.prefix}".encode()).hexdigest()[:12]
-    return folder / f"mqtt-{place}.db"
+    # In this form since the first version: another one would leave waiting messages behind.
+    place = f"{broker.host}:{broker.port}/{broker.prefix}"
+    name = hashlib.sha256(place.encode()).hexdigest()[:12]
+    return folder / f"mqtt-{name}.db"
 
 
 def _live_json(

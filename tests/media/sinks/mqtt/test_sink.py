@@ -440,6 +440,7 @@ def test_an_address_is_read_whole(tmp_path):
     assert "s3cret" not in repr(broker)
     plain = Broker.parse("mqtt://[::1]")
     assert (plain.host, plain.port, plain.prefix, plain.user) == ("::1", 1883, "edgekit", None)
+    assert (plain.place, broker.place) == ("[::1]:1883", "host:99")
     assert default_buffer(plain) != default_buffer(broker)
     with pytest.raises(UsageError, match="mqtts://"):
         Broker.parse("mqtt://h", tmp_path)
