@@ -169,7 +169,9 @@ def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None
                 f"{path} already exists.",
                 hint=f"Add {parameter('force', True)} to replace it, or choose another path.",
             )
-        if mark is not None and not (path / mark).exists() and any(path.iterdir()):
+        with writing(path):
+            is_other = mark is not None and not (path / mark).exists() and any(path.iterdir())
+        if is_other:
             raise OutputError(
                 f"EdgeKit does not replace {path}: it holds other files, and no {mark}.",
                 hint="Choose another path.",

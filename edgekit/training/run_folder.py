@@ -50,7 +50,9 @@ def may_resume(out: Path, *, resume: bool, force: bool) -> bool:
     restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     if restarted:  # torchrun starts again with the same words after a process has failed
         return (out / STATE).is_file()
-    if out.exists() and any(out.iterdir()) and not (resume or force):
+    with writing(out):
+        is_used = out.exists() and any(out.iterdir())
+    if is_used and not (resume or force):
         raise OutputError(
             f"{out} holds an earlier run.",
             hint=f"Add {parameter('resume', True)} to go on with it, {parameter('force', True)} to "

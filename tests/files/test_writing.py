@@ -467,3 +467,15 @@ def test_without_a_place_for_temporary_files(
     ):
         pass
     assert "TMPDIR" in str(caught.value.hint)
+
+
+def test_a_folder_that_may_not_be_read_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(folder: Path) -> None:
+        # The tests may run as root, who may read every folder.
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    with pytest.raises(OutputError, match="Permission denied"):
+        refuse_existing(tmp_path, force=True, mark="manifest.json")
