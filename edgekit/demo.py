@@ -168,6 +168,7 @@ def _place(folder: Path, force: bool) -> Iterator[Path]:
     with atomic_folder(folder, force=force) as place:
         try:
             yield place
+            _check_place(folder, force)  # others may have put something there meanwhile
         except OutputError as error:
             message = error.message.replace(str(place), str(folder))
             raise OutputError(message, hint=error.hint) from error

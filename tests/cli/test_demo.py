@@ -134,6 +134,20 @@ def test_force_replaces_nothing_but_a_demonstration(tmp_path, capsys):
     assert (tmp_path / "thesis.txt").read_text() == "x"
 
 
+def test_force_replaces_no_folder_that_takes_its_place_meanwhile(tmp_path):
+    folder = tmp_path / "demo"
+
+    def work():
+        with demo._place(folder, True):
+            folder.mkdir()
+            (folder / "thesis.txt").write_text("x")
+
+    with pytest.raises(OutputError, match="thesis"):
+        work()
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 def test_a_place_that_cannot_be_written_to(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["demo", "-o", str(tmp_path / "file" / "demo")]) == 3

@@ -61,7 +61,7 @@ class Outcome:
             content = {"error": failure._asdict(), **content}
         content = {"schema": SCHEMA, **content}
         text = msgspec.json.encode(_as_unicode(content))
-        click.echo(printable_json(msgspec.json.format(text, indent=2)))
+        click.echo(printable_json(msgspec.json.format(text, indent=2)).decode())
 
 
 def _as_unicode(value: object) -> object:
