@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import BundleError
-from edgekit.quantization.tflite.tables import kinds_of, schema, unpack
+from edgekit.quantization.tflite._tables import kinds_of, schema, unpack
 from edgekit.targets.base import reason_of
 from edgekit.targets.tflite.structure import check_structure
 

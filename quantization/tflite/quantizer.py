@@ -31,10 +31,10 @@ from edgekit.quantization.rounding.ranges import (
     overflow_error,
     save_histograms,
 )
+from edgekit.quantization.tflite._tables import package
 from edgekit.quantization.tflite.graph import CASCADE, DECODE, TFLiteGraph
 from edgekit.quantization.tflite.names import short_names
 from edgekit.quantization.tflite.rewrites import rewritten
-from edgekit.quantization.tflite.tables import package
 from edgekit.quantization.tflite.weights import TFLiteWeights
 from edgekit.system.installation import install_line
 from edgekit.targets.base import reason_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.quantization.tflite.tables import kinds_of, pack, schema, unpack
+from edgekit.quantization.tflite._tables import kinds_of, pack, schema, unpack
 from edgekit.runtime.types import Array
 
 __all__ = ["rewritten"]

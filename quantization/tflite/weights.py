@@ -15,7 +15,7 @@ import numpy as np
 
 from edgekit.quantization.rounding.compensation import LARGEST
 from edgekit.quantization.rounding.integer_weights import Convolution, IntegerWeights
-from edgekit.quantization.tflite.tables import kinds_of, pack, schema, unpack
+from edgekit.quantization.tflite._tables import kinds_of, pack, schema, unpack
 from edgekit.runtime.types import Array
 
 __all__ = ["TFLiteWeights"]

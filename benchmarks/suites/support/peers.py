@@ -61,10 +61,9 @@ def _nncf(bundle: Bundle, samples: Samples, folder: Path) -> tuple[str, ...]:
 
 
 def _litert(bundle: Bundle, samples: Samples, folder: Path) -> tuple[str, ...]:
-    from edgekit.quantization.tflite.tables import package
-
-    tools = package("ai_edge_quantizer")
-    interpreter = package("ai_edge_litert.interpreter").Interpreter(str(bundle.model_path))
+    tools = import_from_extra("ai_edge_quantizer", "tflite-host", _PURPOSE)
+    litert = import_from_extra("ai_edge_litert.interpreter", "tflite-host", _PURPOSE)
+    interpreter = litert.Interpreter(str(bundle.model_path))
     (signature,) = interpreter.get_signature_list()
     tool = tools.quantizer.Quantizer(bundle.model_path.read_bytes(), tools.recipe.static_wi8_ai8())
     # Inputs and heads are still rounded, but by the model and not by its caller.
