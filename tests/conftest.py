@@ -8,6 +8,7 @@ import functools
 import gc
 import hashlib
 import importlib.util
+import itertools
 import json
 import logging
 import os
@@ -66,6 +67,28 @@ class Golden(NamedTuple):
     state: dict[str, Any]
     input: Any
     heads: dict[str, Any]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begins each process's share of the tests with some of the long ones.
+
+    A long test that begins last keeps one process busy while all others have ended.
+    """
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    if processes == 1:
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = iter([item for item in items if not item.get_closest_marker("long")])
+    # Tests of a module stay together, as they share fixtures.
+    modules = [list(group) for _, group in itertools.groupby(long, lambda item: item.path)]
+    shares = [list(itertools.chain(*modules[n::processes])) for n in range(processes)]
+    left = len(items)
+    items.clear()
+    for n, share in enumerate(shares):
+        size = left // (processes - n)
+        items += [*share, *itertools.islice(others, max(0, size - len(share)))]
+        left -= size
+    items += others
 
 
 def pytest_collection_finish() -> None:

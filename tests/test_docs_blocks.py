@@ -161,6 +161,7 @@ def material(once: Callable[..., Path], footage: Path, published: Callable[[Path
     return once("material", make)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run(page, material, tmp_path, monkeypatch, capfd):
     blocks = [

@@ -70,6 +70,7 @@ def builds(repository, architecture, tmp_path_factory):
     return folders
 
 
+@pytest.mark.long
 def test_two_clones_give_the_same_bytes(builds):
     assert len(list(builds[0].iterdir())) == 2
     assert differences(*builds) == []

@@ -45,6 +45,7 @@ def run(monkeypatch, capsys, puppets, checkpoint, export):
     return call
 
 
+@pytest.mark.long
 def test_every_quantizer_has_a_row_of_numbers(run, puppets, monkeypatch):
     def missing(*_):
         raise MissingDependencyError.for_extra("onnx", "host", "Comparing")

@@ -33,6 +33,7 @@ def alone(strace_command):
         pytest.skip("needs the right to make a network namespace")
 
 
+@pytest.mark.long
 def test_every_command_keeps_to_itself(alone):
     module = "edgekit.benchmarks.suites.faults.system_calls"
     done = subprocess.run([sys.executable, "-m", module, "--json"], stdout=subprocess.PIPE)

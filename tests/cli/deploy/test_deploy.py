@@ -18,6 +18,8 @@ from edgekit.bundle import load_bundle, save_bundle
 from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
 
+pytestmark = pytest.mark.long
+
 EDGEKIT = [sys.executable, "-m", "edgekit"]
 
 

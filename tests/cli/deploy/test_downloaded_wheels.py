@@ -12,6 +12,8 @@ import pytest
 
 from edgekit.cli import main
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def index(tmp_path, wheels, monkeypatch):

@@ -15,6 +15,8 @@ from edgekit.bundle import load_bundle, save_bundle
 from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def keys(tmp_path) -> tuple[Path, Path]:

@@ -13,6 +13,8 @@ pytest.importorskip("aiohttp")
 pytest.importorskip("prometheus_client")
 pytest.importorskip("paho.mqtt")
 
+pytestmark = pytest.mark.long
+
 TOLD = {
     "the source is away": (
         "^lost, source lost",

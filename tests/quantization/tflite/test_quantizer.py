@@ -31,6 +31,8 @@ from edgekit.quantization.tflite.quantizer import TfliteQuantizer
 from edgekit.system.installation import install_line
 from edgekit.targets.tflite.session import TfliteSession
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="session")
 def written(lite: Bundle) -> Bundle:

@@ -18,6 +18,8 @@ from edgekit.targets.build import export_bundle
 from edgekit.targets.settings import ExportSettings
 from edgekit.targets.tflite.export import TfliteExporter
 
+pytestmark = pytest.mark.long
+
 X = (np.zeros((1, 3, 8, 8), np.float32),)
 
 

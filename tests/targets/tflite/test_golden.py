@@ -11,6 +11,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from edgekit.targets.tflite.export import TfliteExporter
 
+pytestmark = pytest.mark.long
+
 
 # A conversion takes half a minute, that of a DLA-34 a whole one. This network has all layers of a
 # ResNet, and deformable ones.

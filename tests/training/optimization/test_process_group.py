@@ -18,6 +18,8 @@ from edgekit.training.optimization.process_group import ALONE, process_group
 from tests.training.data.clips import pictures
 from tests.training.optimization.programs import train
 
+pytestmark = pytest.mark.long
+
 PROGRAMS = str(Path(__file__).with_name("programs.py"))
 LONGEST = 500
 
