@@ -1,4 +1,4 @@
-"""Measures rows in turn, round after round."""
+"""Measures all rows in turn, round after round, in the workers that ``measurement`` starts."""
 
 from __future__ import annotations
 

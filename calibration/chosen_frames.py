@@ -1,4 +1,4 @@
-"""Chooses calibration frames and evaluation frames, in one pass over the footage."""
+"""Reads the footage once for the frames of calibration and of evaluation."""
 
 from __future__ import annotations
 

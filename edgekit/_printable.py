@@ -1,4 +1,4 @@
-"""Writes text for display: untrusted text that cannot move the cursor or hide, values, and sizes.
+"""Formats for display values, sizes, and untrusted text, which then cannot move the cursor.
 
 Names of files, classes and operators come from whoever made a file. Before they are printed, logged
 or sent as a label, control characters are replaced by escapes: ESC by ``\\x1b``.

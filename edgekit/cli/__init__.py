@@ -44,7 +44,7 @@ COMMANDS = {
     "sign": "Sign a bundle, so that devices can refuse bundles of others.",
     "dataset": "Inspect, check, convert or split annotated videos.",
     "cache": "Show or empty the cache of edgekit quantize, eval, train and bench --sweep.",
-    "doctor": "Show which Python packages and devices EdgeKit finds, and how to install others.",
+    "doctor": "Show the packages, cameras and processors here, and how to install what is missing.",
 }
 """Every command with its line of help, so that ``edgekit --help`` imports no command."""
 

@@ -134,8 +134,8 @@ class _Percent(click.ParamType[float]):
         "--host",
         multiple=True,
         metavar="HOST",
-        help="Device to measure the same bundles on as well, by the EdgeKit that edgekit deploy "
-        "installed there. HOST is a name that ssh accepts, such as pi@camera-1. Repeat the option "
+        help="Device on which the same bundles are measured as well, by the EdgeKit that edgekit "
+        "deploy installed there. HOST is its name for ssh, such as pi@camera-1. Repeat the option "
         "for several.",
     ),
 )

@@ -60,8 +60,8 @@ def command(
     BUNDLE is a folder. By default it is the newest jetson bundle in artifacts/; none is shipped. An
     engine fits one model, one version of TensorRT and one kind of GPU, and takes minutes to build.
     The command is optional: edgekit run builds a missing engine as well. Of several bundles, such
-    as one for each --dcn of edgekit export, it measures an inference of each in turn, and names the
-    fastest.
+    as one for each --dcn of edgekit export, edgekit build measures an inference of each in turn,
+    and names the fastest.
 
     Example: edgekit build artifacts/korsal-lite0-ucf24-jetson-fp16 --workspace 512
     """

@@ -46,7 +46,7 @@ def _chosen(*names: str) -> Callable[[F], F]:
             ),
             click.option(
                 "--split", type=click.IntRange(1, 3), default=1, show_default=True,
-                help="Number of the dataset's split, for layouts that have several.",
+                help="Number of the published split to read, for layouts that have several.",
             ),
             click.option(
                 "--part", type=click.Choice(PARTS), default="all",
@@ -152,10 +152,10 @@ def _convert(out: Path, force: bool, as_json: bool, **values: object) -> None:
 
     Videos are not copied. The annotations name a video below the folder of --out by its path;
     EdgeKit makes a link there to any other video. A dataset with parts becomes
-    annotations-train.json and annotations-test.json, another one annotations.json. Boxes are cut at
-    the edges of their picture.
+    annotations-train.json and annotations-test.json, one without parts annotations.json. Boxes are
+    cut at the edges of their picture.
 
-    Example: edgekit dataset convert clips --from json -o converted
+    Example: edgekit dataset convert annotated --from cvat -o clips
     """
     from edgekit.datasets.tools.conversion import write_datasets
     from edgekit.datasets.tools.loading import DatasetChoice, read_parts

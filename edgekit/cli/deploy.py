@@ -34,8 +34,7 @@ _LOG = logging.getLogger(__name__)
 @click.option(
     "--rollback",
     is_flag=True,
-    help="Put the release before the current one on trial on each HOST, and keep it if it does "
-    "well.",
+    help="Put the previous release on trial on each HOST, and keep it if it does well.",
 )
 @click.option(
     "--config",
@@ -79,8 +78,8 @@ _LOG = logging.getLogger(__name__)
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Seconds for which a new release is on trial. If it then gives frames as the earlier "
-    "release did, it is kept; otherwise the device goes back.",
+    help="Seconds for which a new release is on trial. It is kept if it processes about "
+    "as many frames as the earlier release; otherwise the device goes back to that one.",
 )
 @click.option(
     "--bench-frames",
@@ -101,9 +100,10 @@ def command(
     """Put EdgeKit and a bundle on devices over SSH, and go back if the trial there fails.
 
     HOST is a name that ssh accepts, such as pi@camera-1. BUNDLE is a folder, or 'shipped' for the
-    shipped bundle. EdgeKit copies itself, its packages and the bundle, measures a few frames there,
-    and puts the new release on trial as a service. The device needs Python and an SSH server, and
-    no network. Without --config, the service keeps its options. docs/deploy.md describes each step.
+    shipped bundle. EdgeKit copies itself, its packages and the bundle: a release on the device. It
+    measures a few frames there, and puts the release on trial as a service. The device needs Python
+    and an SSH server, and no network. Without --config, the service keeps its options.
+    docs/deploy.md describes each step.
 
     Example: edgekit deploy pi@camera-1 pi@camera-2 artifacts/korsal-lite0-ucf24-onnx-int8
     """

@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 @click.command(name="doctor")
 @common_options
 def command(as_json: bool) -> None:
-    """Show which Python packages and devices EdgeKit finds, and how to install others.
+    """Show the packages, cameras and processors here, and how to install what is missing.
 
     Example: edgekit doctor
     """

@@ -56,8 +56,8 @@ def command(
     TLS. Without a prefix, all devices of the broker are shown. The variable EDGEKIT_MQTT may hold
     the address, so that other users of this machine do not see the password.
 
-    The table is renewed until Ctrl-C. It marks devices that are degraded (!), stale (?) or dead
-    (x), and says why.
+    The table is renewed until Ctrl-C. It marks devices that are degraded (!), have stopped
+    reporting (?) or have lost the broker (x), and says why.
 
     Example: edgekit fleet mqtt://broker.example.com/site --once
     """

@@ -80,9 +80,9 @@ _PATH = click.Path(path_type=Path)
     default=1.0,
     show_default=True,
     metavar="POINTS",
-    help="Largest accepted loss of frame-mAP, in points: 1 point is 0.01. If INT8 loses more, "
-    "layers return to float until the loss is at most this. If no choice of layers reaches "
-    "it, EdgeKit writes no bundle and ends with status 5.",
+    help="Largest accepted loss of frame-mAP (accuracy in single frames), in points: 1 is 0.01. If "
+    "INT8 loses more, layers return to float until the loss is at most this. If no choice of "
+    "layers reaches it, EdgeKit writes no bundle and ends with status 5.",
 )
 @click.option(
     "--keep-float",

@@ -62,8 +62,8 @@ _LOG = logging.getLogger(__name__)
 )
 @session_options(
     zero_threads="0 lets the runtime choose. For live sources, and with --realtime, 0 uses the "
-    "number that edgekit bench --tune saved for the bundle, unless you give another option of "
-    "inference.",
+    "number that edgekit bench --tune saved for the bundle, unless you give --hint, "
+    "--arithmetic, --runtime or --device.",
     no_hint="throughput if no source is live and --realtime is not given, else latency",
 )
 @headed(

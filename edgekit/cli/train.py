@@ -87,10 +87,10 @@ def _default(name: str) -> str:
 @click.option(
     "--from",
     "origin",
-    help="Weights to start from: imagenet (lite0 only, and its default; installed with the "
-    "extra host), scratch for random weights (the default for other networks), shipped for the "
-    "shipped model, or a checkpoint. Classes are matched by name; layers that do not fit are "
-    "named and start with random weights.",
+    help="Weights to start from: imagenet (lite0 only, and its default; the optional "
+    "packages [host] install them), scratch for random weights (the default for other "
+    "networks), shipped for the shipped model, or a checkpoint. Classes are matched by "
+    "name; layers that do not fit are named and start with random weights.",
 )
 @click.option(
     "--teacher",

@@ -1,1 +1,1 @@
-"""Reads files from others safely, and writes a file completely or not at all."""
+"""Reads untrusted files safely, and writes a file completely or not at all."""

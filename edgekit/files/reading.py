@@ -1,4 +1,4 @@
-"""Reads files from others safely: regular files of limited size, and names below a folder.
+"""Reads untrusted files safely: regular files of limited size, and names below a folder.
 
 A file may name others: a video in ``annotations.json``, a line of a list, a file of a manifest.
 Such a name is only ever a path below the folder of that file. It is never an address, a device, a

@@ -1,4 +1,4 @@
-"""Decides which tubes count, and gives their number and score: one rule for all outputs.
+"""Decides which tubes count, and gives them their ids and scores: one rule for all outputs.
 
 A linker follows every detection, and most of them are noise: on a clip with one actor it has dozens
 of tubes with scores near 0. A tube is *confirmed* in the first frame in which it has enough

@@ -1,4 +1,4 @@
-"""Makes a pipeline with its sinks for each source of a run, and follows all of them."""
+"""Makes a pipeline with its sinks for each source of a run, runs all, and reports on them."""
 
 from __future__ import annotations
 

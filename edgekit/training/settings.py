@@ -1,4 +1,4 @@
-"""Settings of a training run, and the other choices for it."""
+"""Settings of a training run, its recipes, and the names that some settings may have."""
 
 from __future__ import annotations
 

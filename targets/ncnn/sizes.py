@@ -1,4 +1,4 @@
-"""DEVICE. Sizes of ncnn's blobs (its tensors), and checks that the rules of several layers use."""
+"""DEVICE. Sizes of ncnn's blobs (its tensors), and the checks that the rules of layers share."""
 
 from __future__ import annotations
 

@@ -35,9 +35,9 @@ _MISSES = (
         "--max-gap",
         type=FiniteRange(0),
         metavar="SECONDS",
-        help="Seconds without a detection after which a tube ends: the limit of --max-misses in "
-        "seconds. Only with --link edgekit, and not together with --max-misses. [default: "
-        "1.2, by --max-misses]",
+        help="Seconds without a detection after which a tube ends: --max-misses as a "
+        "time. Only with --link edgekit, and not together with --max-misses. [default: 1.2, "
+        "by --max-misses]",
     ),
 )
 _DELAY = (
@@ -56,8 +56,8 @@ _DELAY = (
         "--delay-seconds",
         type=FiniteRange(0),
         metavar="SECONDS",
-        help="Seconds of later frames that correct each box of a finished tube: the limit of "
-        "--delay in seconds. Only with --link edgekit, and not together with --delay. "
+        help="Seconds of later frames that correct each box of a finished tube: --delay as a "
+        "time. Only with --link edgekit, and not together with --delay. "
         "[default: 0, by --delay]",
     ),
 )

@@ -1,4 +1,4 @@
-"""Makes tubes from the boxes of tracks: keyframes, hidden spans, and frames without tracks."""
+"""Makes tubes from the boxes of annotated tracks, which may be keyframes or hidden for a while."""
 
 from __future__ import annotations
 

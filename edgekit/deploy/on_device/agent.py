@@ -1,4 +1,4 @@
-"""Carries out the workstation's requests on the device; ``main`` is the whole program."""
+"""Carries out on a device what ``edgekit deploy`` asks for; ``main`` is the whole program there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receives requests from the workstation and answers them, over standard input and output."""
+"""Receives requests of ``edgekit deploy`` and answers them, over standard input and output."""
 
 from __future__ import annotations
 

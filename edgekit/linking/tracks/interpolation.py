@@ -1,4 +1,4 @@
-"""Boxes of finished tubes where frames were not processed: detections, and interpolated boxes."""
+"""Boxes of finished tubes if frames were dropped: detections, and interpolated boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls a sink in a thread of its own, and asks it to reopen after a failure."""
+"""The thread of ``queued``: it calls the sink, and asks it to reopen after a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a sink in its own thread, so that a slow or failing sink does not stop the run."""
+"""Puts a queue and a thread before a sink, so that a slow or failing one does not stop the run."""
 
 from __future__ import annotations
 
