@@ -19,6 +19,8 @@ from release.artifacts import build_from_clone, differences, pack
 from release.sources import commit_of, copy_sources
 from release.wheels import PURE, main, wheel_of_checkout
 
+pytestmark = pytest.mark.long  # they share two builds
+
 ROOT = Path(__file__).resolve().parents[2]
 MACHINES = {"x86_64": 62, "aarch64": 183}
 """Numbers of processors in the headers of libraries."""
@@ -70,7 +72,6 @@ def builds(repository, architecture, tmp_path_factory):
     return folders
 
 
-@pytest.mark.long
 def test_two_clones_give_the_same_bytes(builds):
     assert len(list(builds[0].iterdir())) == 2
     assert differences(*builds) == []
