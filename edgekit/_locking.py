@@ -19,7 +19,8 @@ def one_at_a_time(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenat
 
     @functools.wraps(method)
     def alone(self: S, /, *given: P.args, **named: P.kwargs) -> R:
-        # A method may call another one, so the lock is reentrant.
+        # A method may call another one, and a signal handler may call one in the middle of another:
+        # the lock is reentrant.
         lock: threading.RLock = vars(self).setdefault("_call_lock", threading.RLock())
         with lock:
             return method(self, *given, **named)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 from edgekit._checks import as_instance
+from edgekit._locking import one_at_a_time
 from edgekit.errors import UsageError
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
@@ -131,14 +131,6 @@ class Sink:
         """Releases the sink's resources; it may be called twice."""
 
 
-class _Progress:
-    """How far a sink is in its run, and the lock of its calls."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()  # a signal handler may close a sink in the middle of a call
-        self.state = _NEW
-
-
 def single_run(kind: type[S]) -> type[S]:
     """Makes a class of sinks refuse wrong arguments and calls out of order.
 
@@ -162,20 +154,20 @@ def _checked(method: Callable[..., None], argument: str, expected: type) -> Call
     words = f"an object of {expected.__module__}.{expected.__name__}"
 
     @functools.wraps(method)
-    def checked(self: Sink, *given: object, **named: object) -> None:
+    @one_at_a_time
+    def checked(self: Sink, /, *given: object, **named: object) -> None:
         for value in (*given, *named.values()):
             as_instance(argument, value, expected, words)
-        progress = _progress_of(self)
-        with progress.lock:
-            if progress.state != needed:
-                raise UsageError(
-                    f"Expected a sink that {needed}, for its method {name}; found one that "
-                    f"{progress.state}.",
-                    hint="Call start first and close last, and use a new sink for each run.",
-                )
-            method(self, *given, **named)
-            if progress.state == needed:  # not closed meanwhile
-                progress.state = after
+        state = vars(self).get("_run_state", _NEW)
+        if state != needed:
+            raise UsageError(
+                f"Expected a sink that {needed}, for its method {name}; found one that {state}.",
+                hint="Call start first and close last, and use a new sink for each run.",
+            )
+        method(self, *given, **named)
+        # A signal handler may have closed it meanwhile.
+        if vars(self).get("_run_state", _NEW) == needed:
+            vars(self)["_run_state"] = after
 
     return checked
 
@@ -184,15 +176,9 @@ def _closing(method: Callable[..., None]) -> Callable[..., None]:
     """Returns a sink's ``close``, after which the other methods refuse calls."""
 
     @functools.wraps(method)
+    @one_at_a_time
     def close(self: Sink) -> None:
-        progress = _progress_of(self)
-        with progress.lock:
-            progress.state = _CLOSED
-            method(self)
+        vars(self)["_run_state"] = _CLOSED
+        method(self)
 
     return close
-
-
-def _progress_of(sink: Sink) -> _Progress:
-    progress: _Progress = vars(sink).setdefault("_progress", _Progress())
-    return progress
