@@ -152,8 +152,8 @@ def _convert(out: Path, force: bool, as_json: bool, **values: object) -> None:
 
     Videos are not copied. The annotations name a video below the folder of --out by its path;
     EdgeKit makes a link there to any other video. A dataset with parts becomes
-    annotations-train.json and annotations-test.json, one without parts annotations.json. Boxes are
-    cut at the edges of their picture.
+    annotations-train.json and annotations-test.json, one without parts annotations.json. With
+    --part, only the file of that part is written. Boxes are cut at the edges of their picture.
 
     Example: edgekit dataset convert annotated --from cvat -o clips
     """
@@ -161,8 +161,7 @@ def _convert(out: Path, force: bool, as_json: bool, **values: object) -> None:
     from edgekit.datasets.tools.loading import DatasetChoice, read_parts
 
     parts = read_parts(build(DatasetChoice, values))
-    named = len(parts) > 1
-    files = {f"annotations-{name}.json" if named else "annotations.json": truth
+    files = {f"annotations-{name}.json" if name != "all" else "annotations.json": truth
              for name, truth in parts.items()}  # fmt: skip
     _report(write_datasets(out, files, force=force), as_json)
 

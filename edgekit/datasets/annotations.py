@@ -27,6 +27,7 @@ import msgspec
 import numpy as np
 
 from edgekit.datasets._faults import leaving_out_faults
+from edgekit.datasets._parts import missing_part, other_part
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.files.json_arrays import Name, boxes_in, name_limit
 from edgekit.files.reading import path_below, read_regular
@@ -161,11 +162,15 @@ def read_folder(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     split`` writes them, the part of that name is in it.
 
     Raises:
-        AnnotationError: The file is missing or does not have the layout.
+        AnnotationError: The file is missing or does not have the layout, or there is the file of
+            the other part only.
     """
     del split
     every, own = root / "annotations.json", root / f"annotations-{part}.json"
     if not own.exists():
+        other = root / f"annotations-{other_part(part)}.json"
+        if other.exists():
+            raise missing_part(root, part, own.name, [other])
         return read_annotations(every)
     if every.exists() and every.stat().st_mtime > own.stat().st_mtime:
         _LOG.warning(

@@ -74,6 +74,18 @@ def test_a_dataset_is_converted_and_divided(clips: Path, tmp_path: Path, capsys:
     assert "Add --force" in capsys.readouterr().err
 
 
+def test_one_part_is_converted_to_the_file_of_that_part(
+    clips: Path, tmp_path: Path, capsys: Any
+) -> None:
+    new = tmp_path / "new"
+    found = said(capsys, "dataset", "convert", clips, "--part", "train", "-o", new)
+    assert found["videos"] == {"annotations-train.json": 1}
+    assert main(["dataset", "inspect", str(new), "--part", "test"]) == 3
+    assert "found annotations-train.json, of the part train" in capsys.readouterr().err
+    assert main(["dataset", "inspect", str(new)]) == 3
+    assert "For the other part: --part train" in capsys.readouterr().err
+
+
 def test_a_part_without_its_list_names_the_other(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "labels/wave/a").mkdir(parents=True)
     (tmp_path / "labels/wave/a/00001.txt").write_text("1 1 2 3 4")

@@ -63,6 +63,10 @@ def test_parts_have_files_of_their_own(tmp_path: Path, caplog: pytest.LogCapture
     read_folder(tmp_path)
     assert "Run edgekit dataset split again." in caplog.text
     (tmp_path / "annotations-test.json").unlink()
+    # All videos together would be those of the training too.
+    with pytest.raises(AnnotationError, match=r"the part test .* found annotations-train\.json"):
+        read_folder(tmp_path)
+    (tmp_path / "annotations-train.json").unlink()
     assert len(read_folder(tmp_path).videos) == 2
 
 

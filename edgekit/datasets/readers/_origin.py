@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from edgekit._parameters import parameter
+from edgekit.datasets._parts import files_of_part
 from edgekit.datasets.annotations import MOST_FRAMES, TruthTube, VideoTruth
 from edgekit.datasets.video_facts import facts_of
 from edgekit.errors import AnnotationError, MediaError
@@ -143,22 +144,22 @@ class Origin:
         return VideoTruth(name, frames, *size, tubes, label, path)
 
 
-def only_file(root: Path, patterns: Sequence[str], layout: str) -> Origin:
-    """Returns the one file of a folder that matches a pattern; earlier patterns come first.
+def only_file(root: Path, patterns: Sequence[str], layout: str, part: str | None = None) -> Origin:
+    """Returns the one file of a dataset, or of a part of it; earlier patterns come first.
 
     Raises:
-        AnnotationError: There is none, or there are several.
+        AnnotationError: There is none, there are several, or there is one of the other part only.
     """
-    for pattern in patterns:
-        found = sorted(root.glob(pattern))
-        if len(found) == 1:
-            return Origin(found[0], layout)
-        if found:
-            names = ", ".join(str(path.relative_to(root)) for path in found[:5])
-            raise AnnotationError(
-                f"Expected one file {pattern} in {root}; found {len(found)}: {names}.",
-                hint="Put each dataset into a folder of its own.",
-            )
+    found = files_of_part(root, patterns, part)
+    if len(found) == 1:
+        return Origin(found[0], layout)
+    if found:
+        names = ", ".join(str(path.relative_to(root)) for path in found[:5])
+        expected = f"{' or '.join(patterns)}{f' of the part {part}' if part else ''}"
+        raise AnnotationError(
+            f"Expected one file {expected} in {root}; found {len(found)}: {names}.",
+            hint="Put each dataset into a folder of its own.",
+        )
     raise AnnotationError(
         f"Found no annotations with the layout {layout} in {root}: no {' or '.join(patterns)}.",
         hint=f"Run: edgekit dataset inspect {root}",

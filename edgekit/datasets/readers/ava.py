@@ -48,9 +48,7 @@ _Key = tuple[float, list[float]]
 def read_ava(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     """Returns the ground truth in the layout of AVA; see ``DatasetReader``."""
     del split
-    words = ("train",) if part == "train" else ("test", "val")
-    patterns = [f"{place}*{word}*.csv" for word in words for place in ("", "annotations/")]
-    origin = only_file(root, [*patterns, "*.csv"], "ava")
+    origin = only_file(root, ["*.csv", "annotations/*.csv"], "ava", part)
     videos: dict[str, dict[tuple[str, int], list[_Key]]] = {}
     content = origin.read(_MOST_BYTES)
     if content.count(b"\n") > _MOST_LINES:

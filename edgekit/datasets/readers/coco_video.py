@@ -76,9 +76,7 @@ class _CocoFile(msgspec.Struct):
 def read_coco_video(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     """Returns the ground truth in COCO's layout for videos; see ``DatasetReader``."""
     del split
-    words = ("train",) if part == "train" else ("test", "val")
-    patterns = [f"{place}*{word}*.json" for word in words for place in ("", "annotations/")]
-    origin = only_file(root, [*patterns, "*.json", "annotations/*.json"], "coco-video")
+    origin = only_file(root, ["*.json", "annotations/*.json"], "coco-video", part)
     file, size = origin.decode(_CocoFile, "videos, annotations and categories")
     if len(file.images) + sum(len(video.file_names) for video in file.videos) > _MOST_PICTURES:
         raise origin.wrong(f"it names more than {_MOST_PICTURES} pictures")

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from edgekit.datasets._faults import leaving_out_faults
+from edgekit.datasets._parts import files_of_part
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin
 from edgekit.datasets.readers._tracks import TrackFiller, linked_tubes
@@ -77,8 +78,7 @@ class _DatumaroFile(msgspec.Struct):
 def read_datumaro(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     """Returns the ground truth in Datumaro's own layout; see ``DatasetReader``."""
     del split
-    paths = sorted(root.glob("annotations/*.json")) or sorted(root.glob("*.json"))
-    named = [path for path in paths if path.stem == part]
+    paths = files_of_part(root, ["annotations/*.json", "*.json"], part)
     if not paths:
         raise AnnotationError(
             f"Found no annotations with the layout datumaro in {root}: no annotations/*.json.",
@@ -86,7 +86,7 @@ def read_datumaro(root: Path, *, split: int = 1, part: str = "test") -> Truth:
         )
     classes: list[str] = []
     videos: list[VideoTruth] = []
-    for path in named or paths:
+    for path in paths:
         origin = Origin(path, "datumaro")
         file, size = origin.decode(_DatumaroFile, "categories and items")
         filler = TrackFiller(size)

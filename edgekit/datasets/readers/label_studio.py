@@ -65,8 +65,8 @@ class _Task(msgspec.Struct):
 
 def read_label_studio(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     """Returns the ground truth in an export of Label Studio; see ``DatasetReader``."""
-    del split, part
-    origin = only_file(root, ["*.json"], "label-studio")
+    del split
+    origin = only_file(root, ["*.json"], "label-studio", part)
     tasks, size = origin.decode(list[_Task], "a list of tasks")
     classes: dict[str, int] = {}
     finder, filler, videos = VideoFinder(root), TrackFiller(size), []

@@ -60,7 +60,9 @@ def read_yowo(root: Path, *, split: int = 1, part: str = "test") -> Truth:
 
 
 def _list_of(root: Path, part: str, split: int) -> Origin:
-    names = (f"{part}list.txt", f"{part}list{split:02d}.txt", f"{part}list_video.txt")
+    # A list without a number is that of split 1.
+    plain = (f"{part}list.txt", f"{part}list_video.txt") if split == 1 else ()
+    names = (*plain[:1], f"{part}list{split:02d}.txt", *plain[1:])
     folders = (root, root / "splitfiles", root / "splits")
     paths = [folder / name for folder in folders for name in names]
     return Origin(next((path for path in paths if path.exists()), paths[0]), "yowo")

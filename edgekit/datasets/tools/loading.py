@@ -10,6 +10,7 @@ from edgekit._checks import check_choice, check_range
 from edgekit._options import check_types
 from edgekit._parameters import parameter
 from edgekit._printable import listed
+from edgekit.datasets._parts import other_part
 from edgekit.datasets.annotations import Truth
 from edgekit.datasets.layouts import DATASETS, PARTS
 from edgekit.datasets.published import read_truth
@@ -82,9 +83,9 @@ def read_parts(choice: DatasetChoice) -> dict[str, Truth]:
         except AnnotationError as error:
             if choice.part != "all" or not isinstance(error.__cause__, FileNotFoundError):
                 raise
-            other = "test" if name == "train" else "train"
             raise AnnotationError(
-                error.message, hint=f"{error.hint} For the other part: {parameter('part', other)}"
+                error.message,
+                hint=f"{error.hint} For the other part: {parameter('part', other_part(name))}",
             ) from error
     return joined(parts)
 

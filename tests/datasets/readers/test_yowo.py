@@ -79,3 +79,13 @@ def test_what_is_wrong_is_named(
     with pytest.raises(AnnotationError) as caught:
         read_truth("yowo", dataset(tmp_path, labels, lines))
     assert message in caught.value.message
+
+
+def test_a_list_without_a_number_is_that_of_the_first_split(tmp_path: Path) -> None:
+    dataset(tmp_path, {1: "3 1 2 3 4"})
+    assert len(read_truth("yowo", tmp_path).videos) == 1
+    with pytest.raises(AnnotationError, match=r"testlist02\.txt"):
+        read_truth("yowo", tmp_path, split=2)
+    (tmp_path / "testlist02.txt").write_text(f"{NAME}\n{NAME}a\n")
+    (tmp_path / "labels" / f"{NAME}a").mkdir()
+    assert len(read_truth("yowo", tmp_path, split=2).videos) == 2
