@@ -7,6 +7,7 @@
 A line is ``video_id, second, x1, y1, x2, y2, action, person``, with sides from 0 to 1. A person's
 action in two keyframes at most one second apart is one tube, with interpolated boxes. Seconds count
 from the beginning of the video or, where they are past its end, from 900 as in AVA's cut videos.
+A keyframe that is past the end all the same is a fault.
 """
 
 from __future__ import annotations
@@ -36,8 +37,11 @@ _LARGEST_ACTION, _LONGEST_LINE = 10_000, 10_000
 _GAP = 1.001
 """Longest time between two keyframes of one tube, in seconds."""
 
-_START, _PICTURES_FPS = 900.0, 30.0
-"""Second at which AVA's cut videos begin, and the rate of its pictures."""
+_START, _LONGEST_CUT, _PICTURES_FPS = 900.0, 960.0, 30.0
+"""Second at which AVA's cut videos begin, their longest duration, and the rate of its pictures."""
+
+_SHOWN = 5
+_HINT = "Use the whole video, or remove these lines. edgekit dataset check lists all such videos."
 
 _NAME = re.compile(r"\bname:\s*[\"']([^\"']+)[\"']")
 _NUMBER = re.compile(r"\b(?:label_)?id:\s*(\d{1,9})\b")
@@ -140,15 +144,18 @@ def _video(
             hint=error.hint,
         ) from error
     fps = _PICTURES_FPS if path.is_dir() else facts.fps
-    last = max((second for keys in tracks.values() for second, _ in keys), default=0.0)
     if facts.frames is None:
         raise origin.wrong("the video does not tell its number of frames", where)
-    start = 0.0 if last * fps <= facts.frames else _START
+    seconds = sorted(second for keys in tracks.values() for second, _ in keys)
+    start, end = _span(seconds, facts.frames / fps)
+    if late := [second for second in seconds if second > end]:
+        with leaving_out_faults():
+            raise origin.wrong(_past(end, late), where, hint=_HINT)
     width, height = facts.width, facts.height
     tubes: list[TruthTube] = []
     for (_, action), keys in sorted(tracks.items()):
         spans: list[list[_Key]] = []
-        for second, box in sorted(keys):
+        for second, box in sorted(key for key in keys if key[0] <= end):
             if not spans or second - spans[-1][-1][0] > _GAP:
                 spans.append([])
             spans[-1].append((second, box))
@@ -160,8 +167,25 @@ def _video(
             try:
                 tubes += filler.tubes(index[action], frames)
             except LongTrackError as error:
-                raise origin.wrong(f"{error}; the seconds do not fit the video", where) from error
+                raise origin.wrong(str(error), where) from error
     return origin.video(name, facts.frames, (width, height), tubes, lambda _: path)
+
+
+def _span(seconds: list[float], duration: float) -> tuple[float, float]:
+    """Returns the second at which a video begins, and that at which it ends."""
+    is_cut = bool(seconds) and seconds[0] >= _START and seconds[-1] > duration <= _LONGEST_CUT
+    start = _START if is_cut else 0.0
+    return start, start + duration
+
+
+def _past(end: float, late: list[float]) -> str:
+    """Describes the boxes of keyframes that are later than the end of their video."""
+    found = [f"{second:g}" for second in dict.fromkeys(late)]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return (
+        f"it ends at second {end:.2f}, and {len(late)} of its boxes are later, at second "
+        f"{', '.join(found[:_SHOWN])}{more}"
+    )
 
 
 def _pixels(box: list[float], width: int, height: int) -> list[float]:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.datasets._faults import collected_faults
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.readers.ava import _span
 from edgekit.errors import AnnotationError
 
 # The columns of ava_val_v2.2.csv: the movie, the second, the box, the action and the person.
@@ -91,7 +93,7 @@ def test_cut_videos_begin_at_second_900(tmp_path: Path, clip: Callable[..., Path
         ("a,0,0.1,0.1,0.2,0.2,x,1\n", "line 1: expected video_id"),
         ("a,0,10,10,20,20,1,1\n", "sides from 0 to 1"),
         ("a,0,0.1,0.1\n", "line 1"),
-        ("1j20qq1JyX4,500,0,0,1,1,12,1\n", "the seconds do not fit the video"),
+        ("1j20qq1JyX4,500,0,0,1,1,12,1\n", "1 of its boxes are later, at second 500."),
         ("gone,0,0,0,1,1,12,1\n", "needs the video 'gone'"),
         ("../a,0,0,0,1,1,12,1\n", "not a path inside"),
     ],
@@ -103,6 +105,52 @@ def test_what_is_wrong_is_named(
     with pytest.raises(AnnotationError) as caught:
         read_truth("ava", tmp_path)
     assert message in caught.value.message
+
+
+def test_keyframes_past_the_end_are_listed_and_not_moved(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    late = "".join(f"1j20qq1JyX4,{second},0,0,1,1,12,1\n" for second in range(2, 9))
+    clip(dataset(tmp_path, LINES + late) / "videos/1j20qq1JyX4.mp4")
+    with pytest.raises(AnnotationError) as caught:
+        read_truth("ava", tmp_path)
+    expected = (
+        "video '1j20qq1JyX4': it ends at second 1.20, and 7 of its boxes are later, at second "
+        "2, 3, 4, 5, 6 and 2 more."
+    )
+    assert expected in caught.value.message
+    assert "edgekit dataset check" in caught.value.hint
+    # A check lists the fault, and keeps what is in the video.
+    with collected_faults() as faults:
+        (video,) = read_truth("ava", tmp_path).videos
+    assert [fault.message for fault in faults] == [caught.value.message]
+    assert [(tube.start, tube.end) for tube in video.tubes] == [(0, 25), (25, 25)]
+
+
+@pytest.mark.parametrize("start", [0, 900])
+def test_a_keyframe_at_the_very_end_belongs_to_the_last_frame(
+    tmp_path: Path, clip: Callable[..., Path], start: int
+) -> None:
+    lines = f"1j20qq1JyX4,{start},0,0,1,1,12,1\n1j20qq1JyX4,{start + 1},0,0,1,1,12,1\n"
+    clip(dataset(tmp_path, lines) / "videos/1j20qq1JyX4.mp4", 25)
+    (video,) = read_truth("ava", tmp_path).videos
+    assert [(tube.start, tube.end) for tube in video.tubes] == [(0, 24)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "duration", "span"),
+    [
+        ([902.0, 1798.0], 901.0, (900.0, 1801.0)),  # AVA's own
+        ([902.0, 1798.0], 5400.0, (0.0, 5400.0)),  # a whole film
+        ([902.0, 1798.0], 1000.0, (0.0, 1000.0)),  # a film of which the end is missing
+        ([2.0, 1000.0], 901.0, (0.0, 901.0)),
+        ([], 10.0, (0.0, 10.0)),
+    ],
+)
+def test_only_a_video_of_quarter_of_an_hour_is_a_cut_one(
+    seconds: list[float], duration: float, span: tuple[float, float]
+) -> None:
+    assert _span(seconds, duration) == span
 
 
 def test_more_lines_than_are_read_are_refused(tmp_path: Path) -> None:
