@@ -47,8 +47,9 @@ class ExportSettings:
         input_size: Height and width of the input in pixels, multiples of 32.
         cascade: Kind of cascade, one of ``edgekit.runtime.kinds.KINDS``.
         frame_gap: Number of frames between the earlier and the current picture.
-        interval: Seconds between the two pictures; by default the duration of ``frame_gap`` frames
-            at 25 per second, the rate of UCF101-24.
+        interval: Seconds between the two pictures. By default that of the checkpoint, unless
+            ``frame_gap`` is given, and else the duration of ``frame_gap`` frames at 25 per second,
+            the rate of UCF101-24.
         first_frame: Rule for the first frame, one of ``edgekit.runtime.kinds.FIRST_FRAME_RULES``.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].

@@ -150,9 +150,10 @@ def _default(name: str) -> str:
     show_default=True,
     metavar="N",
     help="Number of frames from the earlier picture of the cascade to the current one, counted at "
-    "the training videos' own frame rate. edgekit export takes them as frames of 25 per "
-    "second: for another rate, give it --interval. With the augmentation wide, each sample draws "
-    "its own number, from half to twice as many, but at least 1.",
+    "the training videos' own frame rate; pictures in a folder count as 25 per second. The "
+    "checkpoint states the time between them, as the median over all frames, and edgekit export "
+    "takes it from there. With the augmentation wide, each sample draws its own number, from half "
+    "to twice as many, but at least 1.",
 )
 @click.option(
     "--seed",

@@ -17,6 +17,7 @@ from edgekit.errors import AnnotationError
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.runtime.kinds import input_channels
 from edgekit.training.data.augmentation import LARGEST_SCALES
+from edgekit.training.data.interval import pair_interval
 from edgekit.training.data.loading import TrainingSamples
 from edgekit.training.data.locating import picture_names
 from edgekit.training.data.preparing import ClipSource, PreparedClips, prepared_clips
@@ -99,7 +100,8 @@ def fit(
         resume = group.first and may_resume(out, resume=options.resume, force=options.force)
         resume = group.from_first(resume)
         with prepared_clips(source, group, progress, say) as clips:
-            run = _Run(out, settings, options, classes, scored, group, progress, say)
+            interval = pair_interval(clips, settings.frame_gap)
+            run = _Run(out, settings, options, classes, interval, scored, group, progress, say)
             return run.train(clips, resume=resume)
 
 
@@ -111,6 +113,7 @@ class _Run:
     settings: Settings
     options: FitOptions
     classes: Sequence[str]
+    interval: float | None
     validation: Validation
     group: ProcessGroup
     progress: Progress
@@ -223,7 +226,7 @@ class _Run:
         """Writes the average of the network as a checkpoint; the first process does so for all."""
         if self.group.first:
             average = copy.deepcopy(trainer.average).cpu()
-            metadata = _metadata(self.options, self.classes, self.settings)
+            metadata = _metadata(self.options, self.classes, self.settings, self.interval)
             save_checkpoint(self.out / name, average, metadata)
 
     def _record(self) -> dict[str, object]:
@@ -238,7 +241,9 @@ class _Run:
         }
 
 
-def _metadata(options: FitOptions, classes: Sequence[str], settings: Settings) -> dict[str, str]:
+def _metadata(
+    options: FitOptions, classes: Sequence[str], settings: Settings, interval: float | None
+) -> dict[str, str]:
     """Returns what an export needs to know of the model, as JSON strings."""
     values = {
         "name": options.name,
@@ -249,6 +254,7 @@ def _metadata(options: FitOptions, classes: Sequence[str], settings: Settings) -
         "std": list(settings.std),
         "cascade": settings.kind,
         "frame_gap": settings.frame_gap,
+        **({} if interval is None else {"interval": interval}),
         "first_frame": "zero",
     }
     return {key: json.dumps(value) for key, value in values.items()}

@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from edgekit._parameters import parameter
 from edgekit._printable import size_text
 from edgekit._progress import Progress
 from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.annotations import VideoTruth
+from edgekit.datasets.video_facts import facts_of
+from edgekit.media.sources.source import DEFAULT_FPS
+from edgekit.runtime.types import Array
 from edgekit.training.data.augmentation import LARGEST_SCALES
 from edgekit.training.data.clip_index import ClipIndex, index_clips
 from edgekit.training.data.frame_reader import FramePlaces
@@ -52,11 +57,13 @@ class PreparedClips:
     Attributes:
         index: Annotations of the clips.
         places: Where their frames are.
+        rates: Frames per second of each clip, (n,).
         disk: Estimated bytes of the frames that had to be stored.
     """
 
     index: ClipIndex
     places: FramePlaces
+    rates: Array
     disk: int = 0
 
 
@@ -99,7 +106,11 @@ def prepared_clips(
             keys = group.from_first(need.keys if need else ())
             stored = {n: store.stored(key) for n, key in zip(others, keys, strict=True)}
         places = locate_frames(videos, index.start, names, stored)
-        yield PreparedClips(index, places, need.missing_bytes if need else 0)
+        rates = [
+            (stored[n].fps or facts_of(video.require_path()).fps) if n in stored else DEFAULT_FPS
+            for n, video in enumerate(videos)
+        ]
+        yield PreparedClips(index, places, np.array(rates), need.missing_bytes if need else 0)
 
 
 def _fill(

@@ -54,6 +54,7 @@ class _Index(msgspec.Struct):
     aspect: float
     lengths: bytes
     checksums: bytes
+    fps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +68,7 @@ class StoredFrames:
         aspect: Width of a pixel of the video over its height.
         lengths: Bytes of each picture, (n,).
         checksums: CRC-32 of each picture, (n,).
+        fps: Frames per second of the video; 0 if an older EdgeKit stored it.
     """
 
     path: Path
@@ -75,6 +77,7 @@ class StoredFrames:
     aspect: float
     lengths: npt.NDArray[np.uint32]
     checksums: npt.NDArray[np.uint32]
+    fps: float
 
 
 def encoded(image: npt.NDArray[np.uint8], factor: float) -> tuple[bytes, tuple[float, float]]:
@@ -129,7 +132,7 @@ def store_video(
             file.write(content)
             lengths.append(len(content))
             checksums.append(zlib.crc32(content))
-        aspect = source.sample_aspect
+        aspect, fps = source.sample_aspect, source.fps
         file.flush()
         os.fsync(file.fileno())
     refuse_short(video.path, len(lengths), video.frames)
@@ -139,6 +142,7 @@ def store_video(
         aspect,
         np.array(lengths, "<u4").tobytes(),
         np.array(checksums, "<u4").tobytes(),
+        fps,
     )
     keep_file(folder / _INDEX, msgspec.msgpack.encode(index), identity)
 
@@ -178,4 +182,5 @@ def stored_video(folder: Path, identity: str) -> StoredFrames | None:
         index.aspect,
         lengths,
         np.frombuffer(index.checksums, "<u4"),
+        index.fps,
     )

@@ -27,8 +27,8 @@ def pictures(folder: Path, count: int, ending: str = ".png") -> Path:
     return folder
 
 
-def video(path: Path, count: int, size: tuple[int, int] = SIZE) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, size[::-1])
+def video(path: Path, count: int, size: tuple[int, int] = SIZE, fps: float = 25) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size[::-1])
     for number in range(count):
         writer.write(frame(number, size))
     writer.release()
