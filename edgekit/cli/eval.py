@@ -247,9 +247,9 @@ def _show(result: EvalResult) -> None:
     thresholds = list(result.video_map)
     rows: list[Sequence[str] | None] = []
     for name, found in result.per_class.items():
-        if found.frame_ap is None:
-            continue
         values = [found.frame_ap, *found.video_ap.values()]
+        if not any(value is not None for value in values):
+            continue
         rows.append([name, *("-" if v is None else f"{v:.3f}" for v in values)])
     means = [result.frame_map, *result.video_map.values()]
     rows += [None, ["mean", *(f"{value:.3f}" for value in means)]]

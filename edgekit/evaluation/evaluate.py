@@ -195,6 +195,9 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
     )
     with contextlib.ExitStack() as stack:
         executor = stack.enter_context(open_executor(options.workers, options.cluster))
+        # A cluster would have to be sent what lies here, and scoring takes little time.
+        here = None if options.cluster else executor
+        compared = None if other is None else score(other, executor=here)
         saved: StoredDetections
         failures: dict[str, str] = {}
         videos: dict[str, VideoTruth] = {}
@@ -207,11 +210,8 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
             videos = {each.truth.name: each.truth for each in detected.videos}
         if options.save_detections is not None:
             write_detections(options.save_detections, saved)
-        # A cluster would have to be sent what lies here, and scoring takes little time.
-        here = None if options.cluster else executor
         analyse = options.report is not None or options.clips is not None
         result = score(saved, analyse=analyse, executor=here)
-        compared = None if other is None else score(other, executor=here)
         hosts: dict[str, EvalResult | str] = {}
         if options.host and bundle is not None:
             # Only this needs a connection, and the code for it.

@@ -75,7 +75,8 @@ def evaluate(
 
     Raises:
         UsageError: An option has a value that is not possible.
-        AnnotationError: There is no ground truth to compare with.
+        AnnotationError: There is no ground truth to compare with, or no frame with ground truth
+            was processed.
     """
     rules, classes = _rules(protocol), len(saved.classes)
     _check_annotated(saved)
@@ -101,6 +102,7 @@ def evaluate(
         analyse=analyse,
     )
     scores = list((executor.map if executor else map)(work, saved.videos))
+    _check_processed(scores)
     result = _result(saved.classes, scores, rules, link=link or rules.link, protocol=protocol)
     if analyse:
         from edgekit.metrics.analysis.summary import summarise
@@ -138,6 +140,17 @@ def _result(
 def _rules(protocol: str) -> Protocol:
     check_choice("protocol", protocol, PROTOCOLS)
     return PROTOCOLS[protocol]
+
+
+def _check_processed(scores: Sequence[VideoScores]) -> None:
+    if not any(video.frames.total.any() for video in scores):
+        frames = sum(len(tube.boxes) for video in scores for tube in video.truth)
+        raise AnnotationError(
+            f"None of the {frames} annotated boxes is in a frame that was processed, so there is "
+            "no frame-mAP: in the saved detections, these frames are null.",
+            hint="Process these frames too: edgekit eval BUNDLE detects actors in all frames, "
+            f"and saves them with {parameter('save_detections', 'FILE')}.",
+        )
 
 
 def _check_annotated(saved: StoredDetections) -> None:

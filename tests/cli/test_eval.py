@@ -173,6 +173,23 @@ def test_what_a_report_cannot_be(tmp_path, capsys):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_class_without_a_processed_frame_keeps_its_row(tmp_path, capsys):
+    frame = {"boxes": [[10, 10, 60, 90]], "scores": [{"0": 0.9, "1": 0.8}]}
+    gt = [
+        {"label": label, "start": 10 * label, "end": 10 * label + 10,
+         "boxes_xywh_1based": [[11, 11, 50, 80]] * 10}
+        for label in (0, 1)
+    ]  # fmt: skip
+    path = a_file(tmp_path, gt=gt, detections=[frame] * 10 + [None] * 10)
+    assert run(["eval", "--detections", str(path)]) == 0
+    words = [line.split() for line in capsys.readouterr().out.replace("│", "").splitlines()]
+    assert ["b", "-"] in [line[:2] for line in words]
+    path = a_file(tmp_path, gt=gt, detections=[None] * 20)
+    assert run(["eval", "--detections", str(path), "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert "None of the 20 annotated boxes" in found["error"]["message"]
+
+
 def test_two_files_are_compared(tmp_path, capsys):
     one = write_saved(tmp_path, "a.json.gz", right=0.9)
     two = write_saved(tmp_path, "b.json.gz", right=0.2, seed=1)

@@ -217,6 +217,20 @@ def test_frames_that_nobody_looked_at_neither_count_nor_are_misses() -> None:
     assert misses.frame_map < 0.5
 
 
+@pytest.mark.parametrize("protocol", ["edgekit", "published"])
+def test_without_a_processed_frame_that_is_annotated_there_is_no_figure(protocol: str) -> None:
+    whole = video("a", 0, 0)
+    tube = TruthTube(0, 5, whole.truth.tubes[0].boxes[:10])
+    frames = [None if 5 <= t < 15 else found for t, found in enumerate(whole.detections)]
+    missed = SavedVideo(VideoTruth("b", 20, 320, 240, [tube], 0), frames)
+    with pytest.raises(AnnotationError) as caught:
+        evaluate(SavedDetections(CLASSES, [missed]), protocol=protocol)
+    assert "None of the 10 annotated boxes is in a frame that was processed" in str(caught.value)
+    # One processed frame of another video gives a figure.
+    found = evaluate(SavedDetections(CLASSES, [missed, whole]), protocol=protocol).to_dict()
+    json.dumps(found, allow_nan=False)
+
+
 def test_a_box_outside_the_action_is_an_error_only_if_all_frames_count() -> None:
     whole = video("a", 0, 0)
     tube = TruthTube(0, 5, whole.truth.tubes[0].boxes[:10])
