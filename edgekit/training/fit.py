@@ -15,7 +15,6 @@ from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
 from edgekit.errors import AnnotationError
 from edgekit.models.checkpoints import save_checkpoint
-from edgekit.runtime.kinds import input_channels
 from edgekit.training.data.augmentation import LARGEST_SCALES
 from edgekit.training.data.interval import pair_interval
 from edgekit.training.data.loading import TrainingSamples
@@ -126,7 +125,7 @@ class _Run:
             options.arch,
             options.origin,
             classes=self.classes,
-            channels=input_channels(settings.kind),
+            kind=settings.kind,
             mean=settings.mean,
             std=settings.std,
             seed=settings.seed,

@@ -16,6 +16,7 @@ from edgekit.errors import CheckpointError, MissingDependencyError, UsageError
 from edgekit.models.checkpoints import Checkpoint, load_checkpoint
 from edgekit.models.lite0 import imagenet_weights
 from edgekit.models.registry import architecture, build
+from edgekit.runtime.kinds import KINDS, input_channels
 from edgekit.training.transfer import Transfer, transfer
 
 __all__ = ["Start", "starting_network"]
@@ -45,7 +46,7 @@ def starting_network(
     origin: str,
     *,
     classes: Sequence[str],
-    channels: int,
+    kind: str,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     seed: int,
@@ -61,7 +62,7 @@ def starting_network(
         origin: ``scratch``, ``imagenet`` (``lite0`` only), ``shipped``, or the path of a
             checkpoint; ``transfer`` says how its weights are used.
         classes: Names of the classes, one for each heatmap channel.
-        channels: Number of input channels, 3 or 6.
+        kind: Kind of cascade, one of ``edgekit.runtime.kinds.KINDS``.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
         seed: Seed for the fresh weights.
@@ -73,6 +74,7 @@ def starting_network(
         CheckpointError: The checkpoint cannot be read, or too little of it fits the network.
     """
     torch.manual_seed(seed)
+    channels = input_channels(kind)
     if origin == "scratch":
         return Start(build(arch, classes=len(classes), channels=channels))
     stem = architecture(arch).stem
@@ -84,7 +86,7 @@ def starting_network(
                 f"{parameter('origin', 'CHECKPOINT')}.",
             )
         network = build(arch, classes=len(classes), channels=channels)
-        given = imagenet_weights(_imagenet(), channels, mean, std)
+        given = imagenet_weights(_imagenet(), kind, mean, std)
         network.load_state_dict(given, strict=False)
         return Start(network, frozenset(given) - {stem})
     path = default_weights() if origin == "shipped" else Path(origin)
@@ -93,7 +95,12 @@ def starting_network(
     head_conv = checkpoint.spec.head_conv if same else None
     network = build(arch, classes=len(classes), channels=channels, head_conv=head_conv)
     found = transfer(
-        network, checkpoint.network, stem, classes=classes, source_classes=_names_in(checkpoint)
+        network,
+        checkpoint.network,
+        stem,
+        kinds=(kind, _kind_of(checkpoint)),
+        classes=classes,
+        source_classes=_names_in(checkpoint),
     )
     _report(path, arch, checkpoint.spec.arch, found, allow_partial=allow_partial)
     network.load_state_dict(found.state, strict=False)
@@ -125,6 +132,14 @@ def _report(path: Path, arch: str, given: str, found: Transfer, *, allow_partial
             ", ".join(found.fresh) or "none",
             ", ".join(found.left) or "none",
         )
+
+
+def _kind_of(checkpoint: Checkpoint) -> str:
+    """Returns the kind of cascade that a checkpoint was trained with; the usual one by default."""
+    kind = checkpoint.stored("cascade")
+    channels = checkpoint.spec.channels
+    fits = isinstance(kind, str) and kind in KINDS and input_channels(kind) == channels
+    return str(kind) if fits else ("rgb" if channels == 3 else "ssim")
 
 
 def _names_in(checkpoint: Checkpoint) -> list[str]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from edgekit.runtime.kinds import input_channels, similarity_scale
+
 __all__ = ["Transfer", "transfer"]
 
 _COLOURS = 3
@@ -42,19 +44,22 @@ def transfer(
     source: nn.Module,
     stem: str,
     *,
+    kinds: tuple[str, str],
     classes: Sequence[str] = (),
     source_classes: Sequence[str] = (),
 ) -> Transfer:
     """Returns what ``network`` takes from ``source``; neither is changed.
 
     Three input channels become six as in the ImageNet start of ``lite0``: the colour kernels stay,
-    and each motion channel starts as their mean applied to (map - 1), so that a still scene adds
-    nothing. Six become three by the inverse.
+    and each motion channel starts as their mean applied to (similarity - 1), so that a still scene
+    adds nothing. Six become three by the inverse. Between ``ssim`` and ``dssim``, the motion
+    kernels are scaled, so that each map has the effect that the other had.
 
     Args:
         network: Network to train, with fresh weights.
         source: Network with the weights of the checkpoint.
         stem: Name of the weight of the network's first convolution.
+        kinds: Kinds of the network's cascade and of the checkpoint's.
         classes: Names of the network's classes; empty if they are unknown.
         source_classes: Names of the checkpoint's classes; empty if they are unknown.
     """
@@ -62,7 +67,7 @@ def transfer(
     parameters = {name: value.numel() for name, value in source.named_parameters()}
     whole = sum(parameters.values())
     if stem in given and stem in own:
-        _convert_stem(network, given, stem, own[stem].shape[1])
+        _convert_stem(network, given, stem, kinds)
     reasons: dict[str, str] = {}
     if classes and source_classes:
         _match_classes(own, given, parameters, reasons, classes, source_classes)
@@ -89,25 +94,29 @@ def _layer(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _convert_stem(network: nn.Module, given: dict[str, Tensor], stem: str, channels: int) -> None:
-    """Gives the first convolution the wanted input channels, if 3 and 6 meet.
+def _convert_stem(
+    network: nn.Module, given: dict[str, Tensor], stem: str, kinds: tuple[str, str]
+) -> None:
+    """Gives the first convolution the input channels of another kind of cascade.
 
-    The convolution has no bias: the constant that a still scene, whose map is 1, adds or no longer
-    adds goes into the running mean of the norm behind it.
+    The convolution has no bias: the constant that the motion channels add or no longer add goes
+    into the running mean of the norm behind it.
     """
     weight = given[stem]
-    if {weight.shape[1], channels} != {_COLOURS, 2 * _COLOURS}:
+    if weight.shape[1] != input_channels(kinds[1]):
         return
-    if channels == _COLOURS:
-        given[stem], motion = weight[:, :_COLOURS], weight[:, _COLOURS:]
-        still = -motion.sum((1, 2, 3))
+    (factor, offset), (old_factor, old_offset) = map(similarity_scale, kinds)
+    colours, motion = weight[:, :_COLOURS], weight[:, _COLOURS:]
+    # The kernel for similarity, which the maps of both kinds are a scale of.
+    if old_factor:
+        kernel = motion / old_factor
     else:
-        motion = weight.mean(1, keepdim=True).expand(-1, _COLOURS, -1, -1)
-        given[stem] = torch.cat([weight, motion], 1)
-        still = motion.sum((1, 2, 3))
+        kernel = colours.mean(1, keepdim=True).expand(-1, _COLOURS, -1, -1)
+    constant = (offset - old_offset) * kernel.sum((1, 2, 3))
+    given[stem] = torch.cat([colours, factor * kernel], 1) if factor else colours
     mean = _mean_behind(network, stem)
-    if mean in given and given[mean].shape == still.shape:
-        given[mean] = given[mean] + still
+    if mean in given and given[mean].shape == constant.shape:
+        given[mean] = given[mean] - constant
 
 
 def _mean_behind(network: nn.Module, stem: str) -> str:

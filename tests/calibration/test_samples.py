@@ -170,6 +170,12 @@ def test_the_sheet_shows_frames_over_their_maps(bundle, clips, tmp_path):
     assert sheet.shape == (230, 8 * 118, 3)
     assert (sheet[:, 3 * 118 :] == 255).all()
     assert sheet[:112, :112].std() > 10
+    # A map of dissimilarity is dark where something moved, too.
+    cascade = msgspec.structs.replace(bundle.manifest.cascade, kind="dssim")
+    manifest = msgspec.structs.replace(bundle.manifest, cascade=cascade)
+    other = Bundle(bundle.path, manifest, "other")
+    samples = extract(other, find_sequences(clips / "clip1.avi"), [[1, 2, 3]], Store(tmp_path))
+    np.testing.assert_allclose(contact_sheet(samples).astype(int), sheet.astype(int), atol=1)
     write_picture(sheet, tmp_path / "sheet.png")
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "sheet.png")), sheet)
     with pytest.raises(OutputError, match="Cannot write a picture"):
