@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from edgekit.models.dcn import DeformConv2d
 
@@ -18,8 +20,8 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
     """Returns a copy of a network with batch norms folded into the convolutions before them.
 
     One run of the network shows which norm follows which convolution, so any network definition
-    works. A norm is kept if it follows another layer, or if it or its convolution is used more than
-    once.
+    works. A norm is kept if it follows another layer, if it or its convolution is used more than
+    once, or if anything else reads what the convolution gives.
 
     Args:
         network: Network in evaluation mode; it is not changed.
@@ -35,27 +37,63 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
     return folded
 
 
-def _pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Module, nn.BatchNorm2d]]:
-    made: list[tuple[Tensor, nn.Module]] = []  # keeps the tensors alive, so that ids stay unique
-    found: list[tuple[nn.Module, nn.BatchNorm2d]] = []
-    calls: Counter[nn.Module] = Counter()
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Watches which norm follows which convolution in a run, and what else reads its output."""
 
-    def watch(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        calls[module] += 1
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[tuple[nn.Module, nn.BatchNorm2d]] = []
+        self.calls: Counter[nn.Module] = Counter()  # and other uses of what a layer gives
+        self._made: dict[int, tuple[Tensor, nn.Module]] = {}  # alive, so that ids stay unique
+        self._norms = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if not self._norms:
+            self.read((args, kwargs))
+        return func(*args, **(kwargs or {}))
+
+    def read(self, values: Any) -> None:
+        """Counts a use of the convolution of each tensor in nested values."""
+        for value in tree_leaves(values):
+            if id(value) in self._made:
+                self.calls[self._made[id(value)][1]] += 1
+
+    def begun(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """Takes the beginning of a layer."""
+        self.calls[module] += 1
         if isinstance(module, nn.BatchNorm2d):
-            found.extend((layer, module) for tensor, layer in made if tensor is inputs[0])
-        else:
-            made.append((output, module))
+            self._norms += 1
+            if inputs and id(inputs[0]) in self._made:
+                self.found.append((self._made[id(inputs[0])][1], module))
 
+    def ended(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """Takes the end of a layer."""
+        if isinstance(module, nn.BatchNorm2d):
+            self._norms -= 1
+        else:
+            self._made[id(output)] = (output, module)
+
+
+def _pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Module, nn.BatchNorm2d]]:
+    watch = _Watch()
     kinds = (nn.Conv2d, nn.ConvTranspose2d, DeformConv2d, nn.BatchNorm2d)
-    hooks = [m.register_forward_hook(watch) for m in network.modules() if isinstance(m, kinds)]
+    layers = [module for module in network.modules() if isinstance(module, kinds)]
+    hooks = [layer.register_forward_pre_hook(watch.begun) for layer in layers]
+    hooks += [layer.register_forward_hook(watch.ended) for layer in layers]
     try:
-        with torch.no_grad():
-            network(example)
+        with torch.no_grad(), watch:
+            watch.read(network(example))
     finally:
         for hook in hooks:
             hook.remove()
-    return [(layer, norm) for layer, norm in found if calls[layer] == calls[norm] == 1]
+    norms = Counter(layer for layer, _ in watch.found)
+    return [
+        (layer, norm)
+        for layer, norm in watch.found
+        if watch.calls[layer] == watch.calls[norm] == norms[layer] == 1
+    ]
 
 
 def _fold(layer: nn.Module, norm: nn.BatchNorm2d) -> None:

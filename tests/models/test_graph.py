@@ -174,6 +174,49 @@ def test_folding_keeps_results_and_norms_that_cannot_go() -> None:
     assert sum(isinstance(m, nn.BatchNorm2d) for m in network.modules()) == 5
 
 
+class Branching(nn.Module):
+    """A convolution that feeds a norm and, by some ways, something else."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        self.conv = nn.Conv2d(2, 4, 3)
+        self.norm, self.other = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        made = self.conv(x)
+        before = {
+            "part before": lambda: made[:, :1],
+            "changed in place": made.relu_,
+        }.get(self.way, lambda: 0)()
+        found = self.norm(input=made) if self.way == "by name" else self.norm(made)
+        after = {
+            "sum": lambda: made,
+            "two norms": lambda: self.other(made),
+            "part": lambda: made[:, 1:2],
+            "shape": lambda: made.shape[1] + made.dim(),
+        }.get(self.way, lambda: 0)()
+        result = {"found": found + before + after}
+        return result | {"raw": made} if self.way == "output" else result
+
+
+@pytest.mark.parametrize(
+    ("way", "folds"),
+    [("sum", False), ("two norms", False), ("part", False), ("part before", False),
+     ("changed in place", False), ("output", False), ("by name", False),
+     ("shape", True), ("nothing", True)],
+)  # fmt: skip
+def test_a_norm_stays_where_something_else_reads_its_convolution(way: str, folds: bool) -> None:
+    network = settled(Branching(way))
+    x = torch.randn(1, 2, 6, 7)
+    folded = fold_batch_norms(network, x)
+    assert isinstance(folded.norm, nn.Identity) is folds
+    with torch.no_grad():
+        expected, found = network(x), folded(x)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("arch", ["dla34", "dlav0_34", "res18", "res50", "resdcn18", "lite0"])
 def test_folding_leaves_no_norm_to_run_in_any_network(arch: str) -> None:
     network = settled(build(arch, classes=2, channels=6, head_conv=8))
