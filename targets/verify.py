@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,10 @@ import numpy.typing as npt
 
 from edgekit._parameters import parameter
 from edgekit.bundle import DecodeSpec, HeadCheck, Manifest, Verification
-from edgekit.errors import BoundError, MediaError, UsageError
+from edgekit.errors import BoundError, BundleError, MediaError, UsageError
 from edgekit.files.reading import is_there
 from edgekit.runtime.cascade import Cascade
-from edgekit.runtime.decode import peaks
+from edgekit.runtime.decode import check_rows, peaks
 from edgekit.runtime.iou import unordered_iou
 from edgekit.runtime.types import Array
 from edgekit.targets.base import Session
@@ -72,6 +73,7 @@ def verify(
         if decode.place == "graph":
             expected = peaks(heads, decode.top_k, decode.stride)
             rows = [expected, found["detections"][found["detections"][:, 4] > 0]]
+            _check_found(rows[1], heads["hm"].shape[1])
             compared = _compare_rows(rows[0], rows[1], heads, decode)
         else:
             compared = {name: (heads[name], found[name]) for name in heads}
@@ -169,6 +171,17 @@ def _inputs(
             yield previous, current
 
 
+def _check_found(rows: Array, classes: int) -> None:
+    """Raises ``BoundError`` if an exported model gives what is no detection."""
+    try:
+        check_rows(rows, classes)
+    except BundleError as error:
+        raise BoundError(
+            f"{error.message} Nothing was written.",
+            hint=f"Leave the decoding out of the model: {parameter('decode_in', 'host')}",
+        ) from error
+
+
 def _compare_rows(
     expected: Array, found: Array, heads: Mapping[str, Array], decode: DecodeSpec
 ) -> dict[str, tuple[Array, Array]]:
@@ -180,14 +193,15 @@ def _compare_rows(
     it, or with the last score that was found.
     """
     logits, sizes, offsets = (heads[name][0] for name in ("hm", "wh", "reg"))
-    scores = 1 / (1 + np.exp(-logits))
+    with np.errstate(over="ignore"):  # below -88, the score is 0
+        scores = 1 / (1 + np.exp(-logits))
     places = np.indices(logits.shape[1:])[::-1].reshape(2, -1) + offsets.reshape(2, -1)
     half = sizes.reshape(2, -1) / 2
     boxes = np.concatenate([places - half, places + half]).T * decode.stride
 
     def cells(rows: Array) -> npt.NDArray[np.intp]:
-        nearest: npt.NDArray[np.intp] = np.abs(rows[:, None, :4] - boxes).max(2).argmin(1)
-        return nearest + rows[:, 5].astype(np.intp) * len(boxes)
+        nearest = [np.abs(row - boxes).max(1).argmin() for row in rows[:, :4]]
+        return np.array(nearest, np.intp) + rows[:, 5].astype(np.intp) * len(boxes)
 
     at, asked = cells(found), cells(expected)
     beside = _best_beside(scores).ravel()
@@ -209,10 +223,14 @@ def _compare_rows(
 
 
 def _best_beside(maps: Array) -> Array:
-    """Returns, for each cell of each map (C, h, w), the maximum of the eight cells around it."""
+    """Returns, for each cell of maps from 0 up, (C, h, w), the maximum of the eight around it."""
+    _, height, width = maps.shape
     wide = np.pad(maps, ((0, 0), (1, 1), (1, 1)))
-    windows = np.lib.stride_tricks.sliding_window_view(wide, (3, 3), (1, 2))
-    beside: Array = np.delete(windows.reshape(*maps.shape, 9), 4, -1).max(-1)
+    beside = np.zeros_like(maps)
+    for down, right in itertools.product(range(3), repeat=2):
+        if (down, right) != (1, 1):
+            shifted = wide[:, down : down + height, right : right + width]
+            np.maximum(beside, shifted, out=beside)
     return beside
 
 

@@ -13,7 +13,7 @@ from edgekit.runtime.native import decode as native
 from edgekit.runtime.native.library import compiled
 from edgekit.runtime.types import Array, Detections
 
-__all__ = ["decode", "group", "peaks"]
+__all__ = ["check_rows", "decode", "group", "peaks"]
 
 _HIGHEST_SCORE = 1.01
 """Largest valid score: slightly over 1, because of rounding."""
@@ -38,7 +38,8 @@ def peaks(outputs: Mapping[str, Array], top_k: int, stride: int) -> npt.NDArray[
         values, result = native.peaks(library, logits, sizes, offsets, top_k, stride)
     else:
         values, result = _peaks_by_numpy(logits, sizes, offsets, top_k, stride)
-    result[:, 4] = 1 / (1 + np.exp(-values))
+    with np.errstate(over="ignore"):  # below -88, the score is 0
+        result[:, 4] = 1 / (1 + np.exp(-values))
     return result
 
 
@@ -79,14 +80,18 @@ def decode(
     """
     if "detections" in outputs:
         found = np.asarray(outputs["detections"], np.float32).reshape(-1, 6)
-        _check_rows(found, classes)
+        check_rows(found, classes)
     else:
         found = peaks(outputs, top_k, stride)
     return group(found, classes, letterbox)
 
 
-def _check_rows(found: Array, classes: int) -> None:
-    """Raises if a row of a network is not a valid detection; rows with score 0 are ignored."""
+def check_rows(found: Array, classes: int) -> None:
+    """Checks the detections of a network, (k, 6); those with score 0 are ignored.
+
+    Raises:
+        BundleError: One has an unknown class, or a score over 1.
+    """
     counted = found[:, 4] > 0
     fits = (found[:, 5] > -1) & (found[:, 5] < classes) & (found[:, 4] <= _HIGHEST_SCORE)
     if (fits | ~counted).all():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edgekit.bundle import DecodeSpec
+from edgekit.errors import BoundError
 from edgekit.runtime.decode import peaks
-from edgekit.targets.verify import _compare_rows
+from edgekit.targets.verify import _check_found, _compare_rows
 
 SIZE, TOP = 16, 6
 SPEC = DecodeSpec(top_k=TOP)
@@ -103,3 +105,50 @@ def test_a_repeated_row_differs():
     heads = heads_of(PEAKS)
     rows = peaks(heads, TOP, SPEC.stride)
     assert difference(heads, rows[[0, 0, 1, 2, 3, 4]]) == pytest.approx(rows[0, 4])
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [(5, 2), (5, -1), (5, np.nan), (5, 1e9), (4, 1.5), (4, np.inf)]
+)
+def test_what_is_no_detection_is_refused(column, value):
+    rows = peaks(heads_of(PEAKS), TOP, SPEC.stride)
+    _check_found(rows, 2)
+    rows[1, column] = value
+    with pytest.raises(BoundError, match=r"classes from 0 to 1 .* Nothing was written\.") as caught:
+        _check_found(rows, 2)
+    assert "decode_in='host'" in caught.value.hint
+
+
+def test_a_box_that_is_no_number_differs():
+    heads = heads_of(PEAKS)
+    rows = peaks(heads, TOP, SPEC.stride)
+    rows[1, 2] = np.nan
+    assert np.isnan(difference(heads, rows, "boxes"))
+
+
+def test_logits_of_any_size_have_a_score():
+    heads = heads_of({(0, 2, 3): 200.0, (1, 5, 5): -200.0})
+    heads["hm"][0, 1] = -300
+    rows = peaks(heads, TOP, SPEC.stride)
+    assert rows[0, 4] == 1
+    assert difference(heads, rows) == 0
+
+
+def test_many_rows_of_a_large_map_take_little_memory():
+    draws = np.random.default_rng(0)
+    side, top = 128, 1000
+    heads = {
+        "hm": draws.normal(-6, 2, (1, 3, side, side)).astype(np.float32),
+        "wh": np.full((1, 2, side, side), 2, np.float32),
+        "reg": np.full((1, 2, side, side), 0.5, np.float32),
+    }
+    rows = peaks(heads, top, SPEC.stride)
+    assert len(rows) == top
+    tracemalloc.start()
+    try:
+        one, other = _compare_rows(rows, rows, heads, DecodeSpec(top_k=top))["scores"]
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    assert most < 8 * sum(value.nbytes for value in heads.values())
