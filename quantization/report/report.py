@@ -11,14 +11,14 @@ import numpy as np
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle, RoundingCheck, TubeCheck
 from edgekit.detector import Detector
-from edgekit.errors import MissingDependencyError
+from edgekit.errors import EdgeKitError
 from edgekit.measuring.timing import interleaved, machine
 from edgekit.quantization.base import Reading
 from edgekit.quantization.build import Quantized
 from edgekit.quantization.registry import quantizer
 from edgekit.quantization.rounding.ranges import rounding_noise
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.registry import TARGETS
+from edgekit.targets.registry import TARGETS, session_class
 
 __all__ = [
     "ActivationRow",
@@ -152,20 +152,23 @@ def compare_latency(float_bundle: Bundle, int8: Bundle, *, repeats: int = 30) ->
         repeats: Number of measured calls of each bundle, in turn.
     """
     rows = []
-    for runtime in TARGETS[int8.manifest.target].runtimes:
-        options = SessionOptions(runtime=runtime, threads=1)
+    target = int8.manifest.target
+    for runtime in TARGETS[target].runtimes:
+        session = session_class(target, runtime)
         try:
-            with (
-                Detector(float_bundle, options=options) as before,
-                Detector(int8, options=options) as after,
-            ):
-                if before.session.simulator:
-                    continue  # its time says nothing about the hardware
-                ways = {"float": _inference(before), "int8": _inference(after)}
-                medians = interleaved(ways, repeats=repeats, warm_up=5)
-                described = before.session.describe()
-        except MissingDependencyError:
-            continue
+            session.check_machine()
+        except EdgeKitError:
+            continue  # it does not run here
+        if session.simulator:
+            continue  # its time says nothing about the hardware
+        options = SessionOptions(runtime=runtime, threads=1)
+        with (
+            Detector(float_bundle, options=options) as before,
+            Detector(int8, options=options) as after,
+        ):
+            ways = {"float": _inference(before), "int8": _inference(after)}
+            medians = interleaved(ways, repeats=repeats, warm_up=5)
+            described = before.session.describe()
         rows.append(
             LatencyRow(
                 runtime=runtime,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import BundleError, EdgeKitError, MissingDependencyError
+from edgekit.quantization.report.report import compare_latency
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import check_runtime, open_session
 from edgekit.targets.rknn.chips import chip_of_board
@@ -82,6 +83,14 @@ def test_a_machine_without_both_is_told_of_the_simulator_not_of_the_package(
     for act in (check_runtime, open_session):
         with pytest.raises(EdgeKitError, match="no neural processor of Rockchip's"):
             act(made)
+
+
+def test_without_the_processor_nothing_is_timed_after_a_quantization(
+    board: Any, compiled: Any
+) -> None:
+    board("raspberrypi,5-model-b brcm,bcm2712")
+    bundle = compiled()
+    assert compare_latency(bundle, bundle) == []
 
 
 def test_the_package_is_not_installed(board: Any, compiled: Any, monkeypatch: Any) -> None:
