@@ -56,7 +56,12 @@ def save_state(path: Path, state: RunState) -> None:
         OutputError: The file cannot be written.
     """
     with atomic_file(path) as temporary:
-        torch.save({"schema": SCHEMA, **state}, temporary)
+        try:
+            torch.save({"schema": SCHEMA, **state}, temporary)
+        except RuntimeError:
+            with temporary.open("ab") as file:  # torch does not say why; this raises the reason
+                file.write(bytes(1 << 20))
+            raise
 
 
 def load_state(path: Path, settings: Mapping[str, object]) -> RunState:
