@@ -6,6 +6,7 @@ stored pictures. ``edgekit cache`` shows and removes the pieces.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import threading
@@ -33,7 +34,7 @@ from edgekit.training.data.stored_video import (
     stored_video,
 )
 
-__all__ = ["FrameStore", "Need"]
+__all__ = ["FrameStore", "Need", "raise_all"]
 
 _KIND = "frames"
 _VERSION = 1
@@ -92,7 +93,7 @@ class FrameStore:
             scale: Largest scale of a sample, for a picture that fits the input at scale 1.
 
         Raises:
-            MediaError: A video cannot be read.
+            MediaError: The file of a video cannot be opened.
         """
         factors = tuple(_factor(video, size, scale) for video in videos)
         with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -182,7 +183,7 @@ class FrameStore:
         finally:
             room.stop()
             pool.shutdown(cancel_futures=True)
-        _raise_all(failed)
+        raise_all(failed)
 
     def stored(self, key: str) -> StoredFrames:
         """Returns a stored video.
@@ -264,10 +265,13 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _bytes_per_pixel(video: VideoTruth, factor: float) -> float:
-    """Returns the bytes of a stored picture for each pixel, from the first frames of a video."""
+    """Returns the bytes of a stored picture for each pixel, from the first frames of a video.
+
+    One that cannot be read counts as 0: ``FrameStore.make`` reports it with all others.
+    """
     assert video.path is not None
     sizes, pixels = 0, 0.0
-    with open_source(video.path) as source:
+    with contextlib.suppress(MediaError), open_source(video.path) as source:
         for frame, _ in zip(source, range(_SAMPLED_FRAMES), strict=False):
             content, scale = encoded(frame.image, factor)
             sizes += len(content)
@@ -275,8 +279,8 @@ def _bytes_per_pixel(video: VideoTruth, factor: float) -> float:
     return sizes / max(1.0, pixels)
 
 
-def _raise_all(failed: list[MediaError]) -> None:
-    """Raises one error for all videos that could not be stored."""
+def raise_all(failed: Sequence[MediaError]) -> None:
+    """Raises one error for all videos that cannot be used; none if there are none."""
     if not failed:
         return
     if len(failed) == 1:
@@ -284,5 +288,7 @@ def _raise_all(failed: list[MediaError]) -> None:
     lines = [f"  {error.message}" for error in failed[:_NAMED]]
     rest = f"\n  and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
     raise MediaError(
-        f"{len(failed)} videos cannot be used:\n" + "\n".join(lines) + rest, hint=failed[0].hint
+        f"{len(failed)} videos cannot be used:\n" + "\n".join(lines) + rest,
+        hint="Restore them, or remove them from the annotations. edgekit dataset check lists all "
+        "faults of a dataset.",
     )

@@ -15,12 +15,13 @@ from edgekit._progress import Progress
 from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.datasets.video_facts import facts_of
+from edgekit.errors import MediaError
 from edgekit.media.sources.source import DEFAULT_FPS
 from edgekit.runtime.types import Array
 from edgekit.training.data.augmentation import LARGEST_SCALES
 from edgekit.training.data.clip_index import ClipIndex, index_clips
 from edgekit.training.data.frame_reader import FramePlaces
-from edgekit.training.data.frame_store import FrameStore, Need
+from edgekit.training.data.frame_store import FrameStore, Need, raise_all
 from edgekit.training.data.locating import locate_frames, picture_names
 from edgekit.training.optimization.process_group import ProcessGroup
 
@@ -91,7 +92,16 @@ def prepared_clips(
     """
     videos = [video for _, video in source.videos]
     index = index_clips(source.videos, source.share)
-    names = {n: found for n, video in enumerate(videos) if (found := picture_names(video))}
+    names, failed = {}, []
+    for number, video in enumerate(videos):
+        try:
+            found = picture_names(video)
+        except MediaError as error:
+            failed.append(error)
+        else:
+            if found is not None:
+                names[number] = found
+    raise_all(failed)
     others = [number for number in range(len(videos)) if number not in names]
     with contextlib.ExitStack() as stack:
         stored = {}

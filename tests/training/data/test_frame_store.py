@@ -182,3 +182,20 @@ def test_deep_pictures_are_scaled_together(tmp_path: Path) -> None:
     assert len(said) == 1
     levels = [ClipReader(clips.places).read(0, n).image.mean() for n in range(3)]
     np.testing.assert_allclose(levels, [75, 150, 224], atol=2)  # of 10 bits
+
+
+def test_all_videos_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    videos = [truth(video(tmp_path / f"{n}.mp4", 4), 4) for n in range(4)]
+    for each, content in zip(videos[1:], (b"", b"no video" * 99), strict=False):
+        assert each.path is not None
+        each.path.write_bytes(content)
+    with pytest.raises(MediaError, match="2 videos cannot be used") as caught:
+        prepared(videos, tmp_path / "store")
+    for name in ("1.mp4 is empty", "2.mp4 holds no video"):
+        assert name in caught.value.message
+    assert "edgekit dataset check" in caught.value.hint
+    short = [truth(pictures(tmp_path / name, 4), 5) for name in ("a", "b", "c", "d")]
+    with pytest.raises(MediaError, match="5 videos cannot be used") as caught:
+        prepared([*short, *videos[:2], truth(tmp_path / "gone", 4)], tmp_path / "store")
+    assert "a holds 4 frames, and its annotation says 5" in caught.value.message
+    assert "and 2 more" in caught.value.message
