@@ -53,10 +53,11 @@ def may_resume(out: Path, *, resume: bool, force: bool) -> bool:
     with writing(out):
         is_used = out.exists() and any(out.iterdir())
     if is_used and not (resume or force):
+        saved = (out / STATE).is_file()
+        go_on = f"{parameter('resume', True)} to go on with it, " if saved else ""
         raise OutputError(
-            f"{out} holds an earlier run.",
-            hint=f"Add {parameter('resume', True)} to go on with it, {parameter('force', True)} to "
-            "replace it, or name another place.",
+            f"{out} holds an earlier run{'' if saved else ', which ended before it was saved'}.",
+            hint=f"Add {go_on}{parameter('force', True)} to replace it, or name another place.",
         )
     if resume:
         _refuse_no_state(out / STATE)
@@ -124,7 +125,8 @@ def _refuse_no_state(state: Path) -> None:
     if state.is_file():
         return
     others = sorted(path.parent for path in state.parent.parent.glob(f"*/{STATE}"))
-    hint = f"To begin a run, leave {parameter('resume')} away."
+    instead = f"use {parameter('force', True)} instead" if state.parent.exists() else "leave it out"
+    hint = f"{parameter('resume')} needs a saved run. To begin one, {instead}."
     if others:
         folders = parameter("out", " or ".join(map(str, others[:3])))
         hint += f" To resume another one, name its folder: {folders}"

@@ -138,7 +138,7 @@ def test_a_run_that_begins_in_the_folder_meanwhile_is_kept(truth, tmp_path):
 def test_there_is_nothing_to_resume(truth, tmp_path):
     with pytest.raises(BadInputError, match=r"nothing to resume: no .*other/state\.pt") as caught:
         train([truth], tmp_path / "other", settings(), resume=True)
-    assert caught.value.hint == "To begin a run, leave resume away."
+    assert caught.value.hint == "resume needs a saved run. To begin one, leave it out."
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / STATE).touch()
     with pytest.raises(BadInputError) as caught:

@@ -12,9 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.errors import OutputError
+from edgekit.errors import BadInputError, OutputError
 from edgekit.training.result import Epoch
-from edgekit.training.run_folder import HISTORY, LAST, SETTINGS, add_to_history, begin, may_resume
+from edgekit.training.run_folder import (
+    HISTORY,
+    LAST,
+    SETTINGS,
+    STATE,
+    add_to_history,
+    begin,
+    may_resume,
+)
 from tests.training.data.clips import of
 
 
@@ -121,3 +129,19 @@ def test_a_link_that_takes_the_place_of_the_history_during_the_run_is_not_follow
         add_to_history(tmp_path / "run", Epoch(1, {"total": 1.0}))
     assert other.read_text() == "theirs\n"
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_run_without_a_state_can_only_be_replaced(tmp_path: Path) -> None:
+    begin(tmp_path, {}, 0)  # as a run does whose loss is soon infinite, or that is interrupted
+    with pytest.raises(OutputError, match="which ended before it was saved") as caught:
+        may_resume(tmp_path, resume=False, force=False)
+    assert caught.value.hint == "Add force=True to replace it, or name another place."
+    with pytest.raises(BadInputError, match="nothing to resume") as refused:
+        may_resume(tmp_path, resume=True, force=False)
+    assert "To begin one, use force=True instead." in refused.value.hint
+    assert not may_resume(tmp_path, resume=False, force=True)
+    (tmp_path / STATE).touch()
+    with pytest.raises(OutputError, match="holds an earlier run") as caught:
+        may_resume(tmp_path, resume=False, force=False)
+    assert caught.value.hint.startswith("Add resume=True to go on with it, force=True")
+    assert may_resume(tmp_path, resume=True, force=False)
