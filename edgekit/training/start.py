@@ -89,6 +89,15 @@ def starting_network(
         given = imagenet_weights(_imagenet(), kind, mean, std)
         network.load_state_dict(given, strict=False)
         return Start(network, frozenset(given) - {stem})
+    return _from_checkpoint(origin, arch, kind, classes, allow_partial=allow_partial)
+
+
+def _from_checkpoint(
+    origin: str, arch: str, kind: str, classes: Sequence[str], *, allow_partial: bool
+) -> Start:
+    """Returns a network with as much of a checkpoint as fits."""
+    stem = architecture(arch).stem
+    channels = input_channels(kind)
     path = default_weights() if origin == "shipped" else Path(origin)
     checkpoint = load_checkpoint(path)
     same = checkpoint.spec.arch == arch
