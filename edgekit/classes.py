@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.errors import UsageError
 from edgekit.files.reading import read_regular
 
-__all__ = ["CLASS_LISTS", "class_names", "default_classes"]
+__all__ = ["CLASS_LISTS", "alike", "class_names", "default_classes"]
 
 _MOST_BYTES = 1 << 20
 _NAMED = 5
@@ -47,6 +48,13 @@ Pascal VOC."""
 
 _OF_PICTURES = ("coco", "voc")
 """Lists of datasets of single pictures, from which no network of pairs of pictures was trained."""
+
+
+def alike(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Returns each name that differs from an earlier one in case or spaces only, after that one."""
+    kept: dict[str, str] = {}
+    pairs = [(kept.setdefault(" ".join(name.split()).casefold(), name), name) for name in names]
+    return [(first, name) for first, name in pairs if first != name]
 
 
 def class_names(choice: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.classes import CLASS_LISTS, class_names, default_classes
+from edgekit.classes import CLASS_LISTS, alike, class_names, default_classes
 from edgekit.errors import UsageError
 
 
@@ -61,3 +61,9 @@ def test_default_names() -> None:
 def test_a_network_of_pairs_of_pictures_has_no_classes_of_pictures(name: str, count: int) -> None:
     assert default_classes(count, 3) == CLASS_LISTS[name]
     assert default_classes(count, 6)[-1] == f"class{count - 1}"
+
+
+def test_names_that_differ_in_case_or_spaces_only_are_alike() -> None:
+    names = ["wave", "jump", "Wave", " wave", "sit  down", "Sit down", "jump"]
+    expected = [("wave", "Wave"), ("wave", " wave"), ("sit  down", "Sit down")]
+    assert alike(names) == expected

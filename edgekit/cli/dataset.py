@@ -22,6 +22,9 @@ __all__ = ["command"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_MOST_HINTS = 2
+_CORRECT = "Correct or remove what the list names, and run the command again."
+
 
 @click.group(name="dataset")
 def command() -> None:
@@ -129,11 +132,12 @@ def _check(decode: bool, as_json: bool, **values: object) -> None:
         if not found.faults:
             console.print(f"{found.videos} videos, layout {found.layout}: nothing is wrong.")
     if found.faults:
+        hints = list(dict.fromkeys(fault.hint for fault in found.faults if fault.hint))
         count, wrong = len(found.faults), len({fault.video for fault in found.faults} - {""})
         raise AnnotationError(
             f"{count} fault{'s' if count != 1 else ''} in {choice.root}, in {wrong} of "
             f"{found.videos} readable videos.",
-            hint="Correct or remove what the list names, and run the command again.",
+            hint=" ".join([*hints[:_MOST_HINTS], _CORRECT]),
         )
 
 

@@ -115,6 +115,13 @@ def _detect_video(
         classes, collector = len(detector.classes), DetectionsCollector(len(detector.classes))
         linker = make_linker("edgekit", classes)
         Pipeline(source, detector, linker, [collector], overlap=True, lanes=detector.lanes).run()
+    if len(collector.found) != video.frames:
+        raise AnnotationError(
+            f"{video.path} has {len(collector.found)} frames, and its annotation says "
+            f"{video.frames}.",
+            hint="Use the video that was annotated, or correct the annotation. edgekit dataset "
+            "check lists all such videos.",
+        )
     return FrameDetections.of(collector.found, classes)
 
 

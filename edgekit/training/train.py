@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgekit._checks import as_path, as_paths
 from edgekit._progress import SILENT, Progress, as_progress
+from edgekit.classes import alike
 from edgekit.datasets.annotations import Truth
 from edgekit.datasets.published import read_truth
 from edgekit.errors import MissingDependencyError
@@ -220,6 +221,11 @@ def run_train(
 
 def _read(options: TrainOptions, root: Path, part: str) -> Truth:
     truth = read_truth(options.dataset, root, split=options.split, part=part)
+    for first, name in alike(truth.classes):
+        _LOG.warning(
+            "The classes '%s' and '%s' of %s differ in case or spaces only. The network learns two "
+            "classes. If they are one, correct the annotations.", first, name, root,
+        )  # fmt: skip
     count = sum(len(video.tubes) for video in truth.videos)
     _LOG.info("Read %s: %d videos, %d tubes.", root, len(truth.videos), count)
     return truth

@@ -53,6 +53,20 @@ def test_what_is_wrong_is_listed_with_status_3(clips: Path, capsys: Any) -> None
     assert found["error"]["status"] == 3
 
 
+def test_a_check_says_what_mends_a_fault_of_the_annotations(tmp_path: Path, capsys: Any) -> None:
+    meta = "<meta><task><size>1</size><mode>annotation</mode></task></meta>"
+    image = '<image id="0" name="1.jpg" width="64" height="48"></image>'
+    (tmp_path / "annotations.xml").write_text(f"<annotations>{meta}{image}</annotations>")
+    assert main(["dataset", "check", str(tmp_path)]) == 3
+    found = capsys.readouterr()
+    assert "it has 1 pictures, and tracks of a video were expected" in found.out
+    assert "In CVAT, export the task as 'CVAT for video 1.1'" in found.err
+    assert "and run the command again." in found.err
+    assert main(["dataset", "check", str(tmp_path), "--json"]) == 3
+    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    assert fault["hint"].startswith("In CVAT, export the task as")
+
+
 def test_a_dataset_is_converted_and_divided(clips: Path, tmp_path: Path, capsys: Any) -> None:
     (video,) = (path for path in clips.iterdir() if path.suffix != ".json")
     content = json.loads((clips / "annotations.json").read_text())

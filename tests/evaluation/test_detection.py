@@ -43,6 +43,15 @@ def test_a_video_that_is_not_there():
         detect_videos(default_bundle(), Truth(["Biking"], [a_video()]))
 
 
+def test_a_video_with_another_number_of_frames_is_named(tmp_path):
+    for number, image in enumerate(render_clip(1, frames=8, size=(96, 128))):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    with pytest.raises(AnnotationError) as caught:
+        detect_videos(default_bundle(), Truth(["Biking"], [a_video(path=tmp_path)]))
+    assert caught.value.message == f"{tmp_path} has 8 frames, and its annotation says 3."
+    assert "edgekit dataset check" in caught.value.hint
+
+
 def test_a_new_size_is_a_first_frame(tmp_path):
     images = list(render_clip(1, frames=8, size=(96, 128)))
     images[4:] = [cv2.resize(image, None, fx=1.5, fy=1.5) for image in images[4:]]

@@ -87,6 +87,17 @@ def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
     assert progress.seen[8:] == [*reading, *training]
 
 
+def test_classes_that_differ_in_case_only_are_said(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = json.loads((root / "annotations.json").read_text())
+    content["classes"] = ["wave", "jump", "Wave"]
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    (tmp_path / "a.mp4").symlink_to(root / "a.mp4")
+    edgekit.train(tmp_path, epochs=1, out=tmp_path / "run", **SMALL)
+    assert "The classes 'wave' and 'Wave'" in caplog.text
+
+
 def test_options_replace_those_of_a_recipe(root: Path, tmp_path: Path) -> None:
     edgekit.train(
         root, recipe="korsal", arch="tiny", epochs=1, images=4, batch=2, input_size=64,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgekit._progress import SILENT, Progress
+from edgekit.classes import alike
 from edgekit.datasets._faults import collected_faults
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.published import read_truth
@@ -35,10 +36,12 @@ class Fault:
     Attributes:
         video: Name of the video; "" for a fault of the annotations as a whole.
         what: Description in a sentence.
+        hint: Advice of the reader that found it; "" for none.
     """
 
     video: str
     what: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Findings:
 
     def to_dict(self) -> dict[str, object]:
         """Returns all values for JSON."""
-        faults = [{"video": fault.video, "what": fault.what} for fault in self.faults]
+        faults = [asdict(fault) for fault in self.faults]
         return {"layout": self.layout, "videos": self.videos, "faults": faults}
 
 
@@ -86,7 +89,8 @@ def check_dataset(
             except AnnotationError as error:
                 found.append(error)
     parts = joined(parts)
-    faults += [Fault("", message) for message in dict.fromkeys(error.message for error in found)]
+    hints = {error.message: error.hint or "" for error in found}
+    faults += [Fault("", message, hint) for message, hint in hints.items()]
     for truth in list(parts.values())[:1]:
         faults += _of_classes(truth)
     faults += _of_parts(parts)
@@ -102,11 +106,8 @@ def check_dataset(
 
 
 def _of_classes(truth: Truth) -> Iterator[Fault]:
-    kept: dict[str, str] = {}
-    for name in truth.classes:
-        first = kept.setdefault(" ".join(name.split()).casefold(), name)
-        if first != name:
-            yield Fault("", f"The classes '{first}' and '{name}' differ in case or spaces only.")
+    for first, name in alike(truth.classes):
+        yield Fault("", f"The classes '{first}' and '{name}' differ in case or spaces only.")
     for name, count in Counter(truth.classes).items():
         if count > 1:
             yield Fault("", f"The class '{name}' is listed {count} times.")
