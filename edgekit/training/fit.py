@@ -17,7 +17,7 @@ from edgekit.errors import AnnotationError
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.training.data.augmentation import LARGEST_SCALES
 from edgekit.training.data.interval import pair_interval
-from edgekit.training.data.loading import TrainingSamples
+from edgekit.training.data.loading import TrainingSamples, naming_a_lost_worker
 from edgekit.training.data.locating import picture_names
 from edgekit.training.data.preparing import ClipSource, PreparedClips, prepared_clips
 from edgekit.training.estimate import estimate
@@ -150,7 +150,8 @@ class _Run:
             group=self.group,
             teacher=teacher,
         )
-        history, seconds = self._run_epochs(trainer, resume=resume)
+        with naming_a_lost_worker():
+            history, seconds = self._run_epochs(trainer, resume=resume)
         self._save(LAST if trainer.best and settings.validate_every else WEIGHTS, trainer)
         return TrainingResult(
             self.out / WEIGHTS,

@@ -27,7 +27,7 @@ from edgekit.training.settings import Settings
 
 T = TypeVar("T")
 
-__all__ = ["TrainingSamples", "batches"]
+__all__ = ["TrainingSamples", "batches", "naming_a_lost_worker"]
 
 _FIELDS = ("input", "heatmap", "cells", "sizes", "offsets", "mask")
 
@@ -124,28 +124,38 @@ def batches(
     with _without_interrupts(wanted=workers > 0):
         source = iter(loader)
     try:
-        yield _checked(source)
+        with naming_a_lost_worker():
+            yield _checked(source)
     finally:
         if workers:
             source._shutdown_workers()  # type: ignore[attr-defined]
 
 
+@contextlib.contextmanager
+def naming_a_lost_worker() -> Iterator[None]:
+    """Converts torch's error for a worker process that ended.
+
+    torch raises it in the main thread from a signal handler, whatever that thread is doing.
+
+    Raises:
+        ResourceError: A worker process ended.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        reason = str(error).split("\n", 1)[0].strip()
+        raise ResourceError(
+            f"A process that prepares samples has ended: {reason}",
+            hint="Usually the system had too little memory, or too little shared memory "
+            f"(/dev/shm). Use fewer: {parameter('workers', 1)}, or none: "
+            f"{parameter('workers', 0)}. To go on: {parameter('resume', True)}",
+        ) from error
+
+
 def _checked(source: Iterator[Batch | EdgeKitError]) -> Iterator[Batch]:
-    while True:
-        try:
-            batch = next(source)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            reason = str(error).split("\n", 1)[0].strip()
-            raise ResourceError(
-                f"A process that prepares samples has ended: {reason}",
-                hint="Usually the system had too little memory, or too little shared memory "
-                f"(/dev/shm). Use fewer: {parameter('workers', 1)}, or none: "
-                f"{parameter('workers', 0)}. To go on: {parameter('resume', True)}",
-            ) from error
+    for batch in source:
         if isinstance(batch, EdgeKitError):
             raise batch
         yield batch

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +74,21 @@ def test_a_killed_worker_is_a_sentence(tmp_path: Path) -> None:
         next(source)
     assert "workers=0" in caught.value.hint
     assert "resume=True" in caught.value.hint
+
+
+def _learn_without_a_worker(samples: TrainingSamples, keys: Draws) -> None:
+    with batches(samples, keys, 1) as source:
+        next(source)
+        (worker,) = multiprocessing.active_children()
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        for _ in range(600):
+            time.sleep(0.1)
+
+
+def test_a_worker_that_is_killed_while_the_network_learns_is_a_sentence(tmp_path: Path) -> None:
+    """torch's signal handler then raises in the middle of other work."""
+    samples = samples_of(pictures(tmp_path / "a", 6))
+    keys = Draws(samples.clips, samples.settings)
+    with pytest.raises(ResourceError, match="process that prepares samples has ended"):
+        _learn_without_a_worker(samples, keys)
