@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import functools
 import gc
 import hashlib
+import importlib
 import importlib.util
 import itertools
 import json
@@ -172,6 +174,19 @@ def bound_by_permissions() -> Iterator[None]:
     yield
     sets[0] = effective
     assert libc.capset(header, sets) == 0
+
+
+@pytest.fixture
+def without_av(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if PyAV were not installed.
+
+    Tests read with it what was written without it. It imports these modules at its first reading,
+    which would fail then.
+    """
+    for name in ("av.subtitles.codeccontext", "av.subtitles.stream"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    monkeypatch.setitem(sys.modules, "av", None)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import sys
 import threading
 from pathlib import Path
 
@@ -59,12 +58,6 @@ def served(tmp_path):
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-@pytest.fixture
-def without_av(monkeypatch):
-    """As if PyAV were not installed."""
-    monkeypatch.setitem(sys.modules, "av", None)
 
 
 @pytest.fixture(params=["av", "cv2"])

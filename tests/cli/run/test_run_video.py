@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from fractions import Fraction
 
 import numpy as np
@@ -43,10 +42,10 @@ def times_in(path):
 @pytest.mark.parametrize("library", ["av", "cv2"])
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_video_and_clips_have_the_times_of_the_source(
-    spot_bundle, uneven, tmp_path, capsys, caplog, monkeypatch, library, ending
+    spot_bundle, uneven, tmp_path, capsys, caplog, request, library, ending
 ):
     if library == "cv2":
-        monkeypatch.setitem(sys.modules, "av", None)
+        request.getfixturevalue("without_av")
     video, clips = tmp_path / f"out{ending}", tmp_path / "clips"
     words = ["run", str(uneven), "--bundle", str(spot_bundle), "--threads", "1", "--json"]
     words += ["--video", str(video), "--clips", str(clips), "--clip-before", "1"]
