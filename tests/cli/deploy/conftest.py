@@ -56,19 +56,22 @@ def start_device(tmp_path, workstation, home_at):
 
 
 @pytest.fixture(scope="session")
-def wheels(tmp_path_factory) -> Path:
-    return make_wheels(tmp_path_factory.mktemp("wheels"))
+def wheels(once) -> Path:
+    return once("wheels", make_wheels)
 
 
 @pytest.fixture(scope="session")
-def long_clip(tmp_path_factory) -> Path:
+def long_clip(once) -> Path:
     """Twenty minutes of a still picture."""
-    path = tmp_path_factory.mktemp("clip") / "long.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 64))
+    return once("long_clip", _write_long_clip) / "long.mp4"
+
+
+def _write_long_clip(folder: Path) -> None:
+    fourcc = cv2.VideoWriter.fourcc(*"mp4v")
+    writer = cv2.VideoWriter(str(folder / "long.mp4"), fourcc, 10, (64, 64))
     for _ in range(12_000):
         writer.write(np.zeros((64, 64, 3), np.uint8))
     writer.release()
-    return path
 
 
 @pytest.fixture(scope="session")
