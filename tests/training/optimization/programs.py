@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import runpy
 import signal
 import sys
 from pathlib import Path
@@ -143,11 +144,23 @@ def fitted(folder: Path, progress: Progress = SILENT) -> None:
     fit([truth], out, values, options, progress)
 
 
+def command(folder: Path) -> None:
+    """Becomes ``python -m edgekit train``."""
+    words = ["train", "--root", str(folder), "--epochs", "1", "--images", "2", "--batch", "2"]
+    words += ["--input-size", "64", "--from", "scratch", "--workers", "1"]
+    sys.argv = ["edgekit", *words, "-o", str(folder / "command"), "--json"]
+    runpy.run_module("edgekit", run_name="__main__", alter_sys=True)
+
+
 def trainings(folder: Path) -> None:
-    """Trains three times; in the first training, process 0 is killed once, in the second epoch."""
+    """Trains four times, the last time by the command.
+
+    In the first training, process 0 is killed once, in the second epoch.
+    """
     fitted(folder, _Dying())
     fitted(folder)
     train(folder)
+    command(folder)
 
 
 if __name__ == "__main__":

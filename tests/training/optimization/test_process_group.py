@@ -47,15 +47,18 @@ def torchrun(count: int, *words: str, restarts: int = 0) -> subprocess.Completed
 
 @pytest.fixture(scope="module")
 def trained(once: Callable[..., Path]) -> Path:
-    """The folder in which two processes of torchrun, one of which is killed, trained three times.
+    """The folder in which two processes of torchrun, one of which is killed, trained four times.
 
-    All trainings share one start, because each process takes seconds to import torch.
+    It has their standard output and error. All trainings share one start, because each process
+    takes seconds to import torch.
     """
 
     def make(folder: Path) -> None:
         write_clips(folder)
         done = torchrun(2, PROGRAMS, "trainings", str(folder), restarts=1)
         assert done.returncode == 0, done.stderr
+        (folder / "output").write_text(done.stdout)
+        (folder / "error").write_text(done.stderr)
 
     return once("torchrun", make)
 
@@ -104,16 +107,11 @@ def test_a_killed_process_is_started_again_and_goes_on(trained: Path, own_networ
             torch.testing.assert_close(died[name], value, rtol=1e-4, atol=1e-5)
 
 
-def test_the_command_prints_once(tmp_path: Path) -> None:
-    write_clips(tmp_path)
-    words = ["-m", "edgekit", "train", "--root", str(tmp_path), "--epochs", "1", "--images", "2"]
-    words += ["--batch", "2", "--input-size", "64", "--from", "scratch", "--workers", "1"]
-    done = torchrun(2, *words, "-o", str(tmp_path / "run"), "--json")
-    assert done.returncode == 0, done.stderr
-    shown = json.loads(done.stdout)
+def test_the_command_prints_once(trained: Path) -> None:
+    shown = json.loads((trained / "output").read_text())
     assert shown["estimate"]["frames"] == 12
-    assert done.stderr.count("2 clips with 12 frames and 12 boxes") == 1
-    assert load_checkpoint(shown["weights"]).spec.classes == 2
+    assert (trained / "error").read_text().count("2 clips with 12 frames and 12 boxes") == 1
+    assert load_checkpoint(trained / "command" / Path(shown["weights"]).name).spec.classes == 2
 
 
 def test_processes_share_a_batch_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
