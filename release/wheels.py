@@ -54,6 +54,7 @@ def wheel_of_checkout(checkout: Path, architecture: str, out: Path) -> Path:
         ConversionError: The build failed.
         BadInputError: The folder is no git checkout.
     """
+    _compiler(architecture)  # Refuses before anything is copied.
     with tempfile.TemporaryDirectory() as name:
         sources = Path(name) / "sources"
         copy_sources(checkout, sources)
