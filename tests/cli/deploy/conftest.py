@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from edgekit.benchmarks.suites.deployment.ssh_devices import (
     free_port,
     reason_for_none,
 )
+from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
 
 
@@ -41,9 +43,9 @@ def workstation(workstation_folder, monkeypatch) -> Workstation:
 
 
 @pytest.fixture(scope="session")
-def home_at(tmp_path_factory) -> Path:
+def home_at(once) -> Path:
     """Folder at which every device sees its home, so that one can begin with that of another."""
-    return tmp_path_factory.mktemp("home")
+    return once("home", lambda folder: None)
 
 
 @pytest.fixture
@@ -75,17 +77,56 @@ def _write_long_clip(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory, workstation_folder, wheels, long_clip, home_at, spot_bundle):
+def first_release(workstation_folder, wheels, long_clip, home_at):
+    """Deploys a bundle to a new device; returns it with its options and their health page."""
+
+    def deploy(folder: Path, bundle: Path, *words: str, **more: object):
+        workstation = Workstation(workstation_folder)
+        options, address = write_options(folder, long_clip)
+        environment = {**os.environ, "PATH": workstation.path}
+        given = ["--wheels", str(wheels), "--watch", "1", "--config", str(options), *words]
+        with SshDevice(folder / "first", "first", workstation, home_at=home_at, **more) as device:
+            command = [sys.executable, "-m", "edgekit", "deploy", "first", str(bundle), *given]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+        return device, options, address
+
+    return deploy
+
+
+@pytest.fixture(scope="session")
+def installed(once, first_release, spot_bundle):
+    """Makes home folders with the packages of an earlier deployment, and nothing else of it.
+
+    Installing them takes most of the time of a first deployment. They are those for a service of
+    the user or, if ``signed``, for a signed bundle without a service.
+    """
+
+    def home(*, signed: bool = False) -> Path:
+        def make(folder: Path) -> None:
+            bundle, words = spot_bundle, []
+            if signed:
+                key, bundle = folder / "key", shutil.copytree(spot_bundle, folder / "bundle")
+                subprocess.run(
+                    ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True
+                )
+                sign_bundle(bundle, str(key))
+                words = ["--service", "none", "--require-signature", f"{key}.pub"]
+            device, _, _ = first_release(folder, bundle, *words)
+            for place in (device.home / ".config", *device.root.iterdir()):
+                if place.name != "venvs":
+                    shutil.rmtree(place, ignore_errors=True)
+
+        return once(f"installed-signed-{signed}", make) / "first" / "home"
+
+    return home
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory, first_release, installed, spot_bundle):
     """Home folder of a device that runs a first release; its options, and their health page."""
     folder = tmp_path_factory.mktemp("image")
-    workstation = Workstation(workstation_folder)
-    options, address = write_options(folder, long_clip)
-    environment = {**os.environ, "PATH": workstation.path}
-    words = ["--wheels", str(wheels), "--watch", "1", "--config", str(options), str(spot_bundle)]
-    with SshDevice(folder / "first", "first", workstation, home_at=home_at) as device:
-        command = [sys.executable, "-m", "edgekit", "deploy", "first", *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    device, options, address = first_release(folder, spot_bundle, image=installed())
     return device.home, options, address
 
 

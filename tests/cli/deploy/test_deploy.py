@@ -146,8 +146,10 @@ def test_a_signature_is_required_and_copied(deployed, deploy, spot_bundle, tmp_p
     assert (current / "signature.json").read_bytes() == (bundle / "signature.json").read_bytes()
 
 
-def test_a_first_release_that_dies_leaves_nothing(start_device, deploy, service_file, spot_bundle):
-    device = start_device("device-a")
+def test_a_first_release_that_dies_leaves_nothing(
+    start_device, installed, deploy, service_file, spot_bundle
+):
+    device = start_device("device-a", image=installed())
     broken, _ = service_file(source="/nowhere.mp4")
     status, found = deploy("device-a", spot_bundle, "--config", broken)
     assert (status, found["hosts"][0]["outcome"]) == (3, "rolled back")
@@ -223,9 +225,9 @@ def test_two_deployments_at_once(deployed, deploy, wheels, spot_bundle, tmp_path
 
 
 def test_a_service_of_somebody_else_is_left_alone(
-    start_device, deploy, service_file, spot_bundle, health_of
+    start_device, installed, deploy, service_file, spot_bundle, health_of
 ):
-    device = start_device("device-a")
+    device = start_device("device-a", image=installed())
     unit = device.home / ".config/systemd/user/edgekit.service"
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\nExecStart=/bin/sleep 1000\n")

@@ -48,9 +48,9 @@ def public(key: Path) -> str:
 
 
 @pytest.fixture
-def guarded(start_device, deploy, service_file, keys, bundle_of):
+def guarded(start_device, installed, deploy, service_file, keys, bundle_of):
     """A device without a service manager whose deployment requires a signature by Ann."""
-    device = start_device("device-a", systemd="none")
+    device = start_device("device-a", systemd="none", image=installed(signed=True))
     words = ("--service", "none", "--config", service_file()[0])
     required = ("--require-signature", public(keys[0]))
     assert deploy("device-a", bundle_of("first", keys[0]), *words, *required)[0] == 0

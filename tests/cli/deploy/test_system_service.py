@@ -14,9 +14,9 @@ def on(device: str, command: str) -> str:
 
 
 def test_a_service_of_the_system(
-    start_device, deploy, service_file, spot_bundle, health_of, wait_for
+    start_device, installed, deploy, service_file, spot_bundle, health_of, wait_for
 ):
-    device = start_device("device-a", systemd="system")
+    device = start_device("device-a", systemd="system", image=installed())
     options, address = service_file()
     status, found = deploy("device-a", spot_bundle, "--config", options, *SYSTEM)
     assert (status, found["hosts"][0]["outcome"]) == (0, "deployed"), found
