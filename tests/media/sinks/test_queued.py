@@ -111,6 +111,7 @@ def test_calls_arrive_in_order_and_only_frames_of_a_live_source_are_lost(calls, 
         assert got == calls
     assert sink.health() == SinkHealth("events", len(got) - 2, len(calls) - len(got))
     (thread,) = inner.threads
+    thread.join(LIMIT)
     assert not thread.is_alive()
 
 
