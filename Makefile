@@ -132,4 +132,4 @@ $(MUTATION_VENV)/.installed: pyproject.toml constraints.txt | packages
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEVICE_VENV) $(DOCS_VENV) $(RELEASE_VENV) $(MUTATION_VENV) build dist *.egg-info .coverage coverage.xml edgekit/runtime/native/_kernels.so
+	rm -rf $(VENV) $(DEVICE_VENV) $(DOCS_VENV) $(RELEASE_VENV) $(MUTATION_VENV) build dist *.egg-info .coverage* coverage.xml edgekit/runtime/native/_kernels.so

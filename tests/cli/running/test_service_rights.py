@@ -67,6 +67,7 @@ for each in /run/systemd/inaccessible /run/manager/systemd/inaccessible; do
     mkfifo -m 0 $each/fifo $each/sock && mknod -m 0 $each/chr c 0 0 && mknod -m 0 $each/blk b 0 0
 done
 export XDG_RUNTIME_DIR=/run/manager XDG_CONFIG_HOME=/var/lib XDG_CACHE_HOME=/var/cache
+unset COVERAGE_PROCESS_CONFIG  # a service may not write where the coverage of the tests is kept
 {systemd} --user >/run/systemd.log 2>&1 </dev/null &
 until systemctl --user show-environment >/dev/null 2>&1; do sleep 0.1; done
 # Those of the systemd of a machine are open to all users.
