@@ -14,12 +14,12 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: test coverage mutation demo lint audit smoke docs release wheel arm container vm sanitize install clean packages
 
 # One thread per test process, because processes that all use all cores slow each other down. There
-# are four processes more than most test machines have cores, because many tests wait for streams or
-# other processes. Each process begins with a quarter of the tests in file order, so that the fixtures
+# are three processes more than most test machines have cores, because many tests wait for streams or
+# other processes. Each process begins with its part of the tests in file order, so that the fixtures
 # of a module are mostly made only once.
 test coverage: PACKAGES := test
 test coverage: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 6 --dist worksteal $(COVERAGE)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 5 --dist worksteal $(COVERAGE)
 
 # All tests with a measurement of their coverage, which takes 1.5 times as long.
 coverage: COVERAGE := --cov --cov-report=term --cov-report=xml

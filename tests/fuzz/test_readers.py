@@ -26,7 +26,8 @@ def test_nothing_but_our_own_errors(tmp_path):
     # The fuzzer measures the peak memory of its process, which begins with that of its parent: the
     # shell is small, and this process may not be.
     small_parent = ["sh", "-c", '"$@"; exit $?', "sh"]
-    command = [*small_parent, sys.executable, SCRIPT, "all", f"-runs={RUNS}", "-seed=1"]
+    flags = [f"-runs={RUNS}", "-seed=1", "-timeout=300"]  # on a busy machine 5 s are no proof
+    command = [*small_parent, sys.executable, SCRIPT, "all", *flags]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     said = re.sub("^(INFO|WARNING):.*\n", "", ended.stderr, flags=re.M)
     assert ended.returncode == 0, ended.stdout[-2000:] + said[-8000:]

@@ -20,13 +20,14 @@ HERE = Path(__file__).resolve().parent
 PACKAGES = (
     *("systemd", "systemd-sysv", "udev", "kmod", "e2fsprogs", "procps", "iproute2", "psmisc"),
     *("python3", "python3-venv", "libgl1", "libglib2.0-0", "v4l-utils", "logrotate"),
+    *("openssh-server", "sudo", "dbus"),
 )
 COMPILER = ("gcc", "libc6-dev")
 """Only for arm64, whose kernels are compiled in the guest."""
 
 EXTRAS = "video,mqtt,serve,metrics,systemd"
-TOOLS = ("setuptools>=77", "wheel", "pytest", "hypothesis")
-"""To build the wheel and to test its kernels in the guest."""
+TOOLS = ("setuptools>=77", "wheel", "pytest", "hypothesis", "pip")
+"""To build the wheel and to test its kernels in the guest, and what a deployment needs."""
 
 MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
 SIZE = "3G"
@@ -71,17 +72,30 @@ def base(arch: str) -> Path:
         _register_arm64()
         packages += COMPILER
     root = cached(f"root-{arch}", _debian, arch, RELEASE, packages)
-    requirements = [*_requirements(ROOT / "pyproject.toml"), *TOOLS]
-    constraints = ROOT / "constraints.txt"
-    wheels = cached(f"wheels-{arch}", _download, MACHINE[arch], constraints, requirements)
-    environment = cached(f"environment-{arch}", _environment, root, wheels)
+    environment = cached(f"environment-{arch}", _environment, root, _packages(arch))
     with _sources() as sources:
-        wheel = cached(f"edgekit-{arch}", _wheel, sources, arch)
         bundle = cached("bundle", _bundle, sources / "targets", sources / "edgekit/assets")
-    parts = (wheel, bundle, cached("clip", _clip), boot_folder(arch))
+    parts = (_edgekit(arch), bundle, cached("clip", _clip), boot_folder(arch))
     settings = (FILES, MASKED, SIZE)
     disk = cached(f"disk-{arch}", _disk, environment, *parts, HERE / "guest", *settings)
     return disk / "root.img"
+
+
+def wheels(arch: str) -> list[Path]:
+    """Returns the wheels of EdgeKit and of all that a device needs for it."""
+    return [*_packages(arch).iterdir(), *_edgekit(arch).glob("*.whl")]
+
+
+def _packages(arch: str) -> Path:
+    requirements = [*_requirements(ROOT / "pyproject.toml"), *TOOLS]
+    constraints = ROOT / "constraints.txt"
+    return cached(f"wheels-{arch}", _download, MACHINE[arch], constraints, requirements)
+
+
+@functools.cache
+def _edgekit(arch: str) -> Path:
+    with _sources() as sources:
+        return cached(f"edgekit-{arch}", _wheel, sources, arch)
 
 
 def overlay(image: Path, place: Path) -> Path:
@@ -214,6 +228,7 @@ def _disk(folder: Path, environment: Path, *rest: Any) -> None:
     shutil.copy(guest / "agent.service", tree / "etc/systemd/system")
     systemctl = ("systemctl", "-q", "--root", tree)
     command(*systemctl, "enable", "agent.service", "systemd-networkd.service")
+    command(*systemctl, "disable", "ssh.service")
     command(*systemctl, "mask", *masked)
     command("mke2fs", "-q", "-t", "ext4", "-d", tree, "-F", folder / "root.img", size)
     shutil.rmtree(tree)

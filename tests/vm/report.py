@@ -58,9 +58,7 @@ def tables() -> str:
         sections.setdefault(content["section"], []).extend(content["lines"])
     text = ""
     for section, lines in sections.items():
-        text += (
-            f"### {section}\n\n| shown | command in the guest | it printed |\n| --- | --- | --- |\n"
-        )
+        text += f"### {section}\n\n| shown | command | it printed |\n| --- | --- | --- |\n"
         for claim, command, shown in lines:
             text += f"| {_cell(claim)} | {_code(command)} | {_code(shown)} |\n"
         text += "\n"

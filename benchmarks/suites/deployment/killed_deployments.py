@@ -18,6 +18,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -26,9 +27,13 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks.suites.deployment._trial import Trial
 from edgekit.bundle import load_bundle, save_bundle
 
+__all__ = ["KINDS", "kill_part", "main"]
+
 _NAMES = ("device-a", "device-b")
 _LONGEST = 30.0
-_KINDS = ("edgekit", "ssh", "device")
+
+KINDS = ("edgekit", "ssh", "device")
+"""Parts of a deployment that are killed: itself, its ``ssh`` to a device, its program there."""
 
 
 def main() -> None:
@@ -45,8 +50,13 @@ def main() -> None:
         with Trial(folder, _NAMES, first.path, fps=2) as trial:
             failures, slowest = 0, 0.0
             for number in range(arguments.times):
-                kind, after = _KINDS[number % len(_KINDS)], chance.uniform(0, arguments.longest)
-                step = _kill(trial, other, kind, after)
+                kind, after = KINDS[number % len(KINDS)], chance.uniform(0, arguments.longest)
+                process = subprocess.Popen(
+                    trial.command(*_NAMES, other, watch=600), env=trial.environment,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                )  # fmt: skip
+                time.sleep(after)
+                step = kill_part(process, kind, _NAMES[0], trial.devices[0].kill_programs)
                 took = trial.seconds_until_all_answer(name)
                 links = [each.root / "services/edgekit/current" for each in trial.devices]
                 kept = all(load_bundle(link / "bundle").manifest.name == name for link in links)
@@ -60,32 +70,38 @@ def main() -> None:
             print(f"good bundle after that: {outcomes}, answers after {took} s")
 
 
-def _kill(trial: Trial, bundle: Path, kind: str, after: float) -> str:
-    """Kills a part of a deployment after some seconds; returns the last step that it reported."""
-    process = subprocess.Popen(
-        trial.command(*_NAMES, bundle, watch=600), env=trial.environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    time.sleep(after)
-    if kind == "device" and not trial.devices[0].kill_programs():
+def kill_part(
+    deployment: subprocess.Popen[str], kind: str, host: str, kill_program: Callable[[], bool]
+) -> str:
+    """Kills a part of a deployment by SIGKILL; returns the last step that it reported.
+
+    Args:
+        deployment: ``edgekit deploy``, with its standard error in a pipe.
+        kind: One of ``KINDS``. If that part does not run, the deployment itself is killed.
+        host: Name of the device whose part is killed, at the beginning of each of its steps.
+        kill_program: Kills the program on the device, and returns whether it ran.
+    """
+    if kind == "device" and not kill_program():
         kind = "edgekit"
     if kind == "ssh":
-        children = Path(f"/proc/{process.pid}/task/{process.pid}").parent.glob("*/children")
+        children = Path(f"/proc/{deployment.pid}/task").glob("*/children")
         found = " ".join(each.read_text() for each in children).split()
-        ssh = [each for each in found if b"device-a" in Path(f"/proc/{each}/cmdline").read_bytes()]
+        ssh = [
+            each for each in found if host.encode() in Path(f"/proc/{each}/cmdline").read_bytes()
+        ]
         for each in ssh:
             os.kill(int(each), signal.SIGKILL)
         kind = kind if ssh else "edgekit"
     if kind != "edgekit":
         # The deployment to the other device goes on, and is ended by its user after a while.
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(3)
-        process.send_signal(signal.SIGINT)
+            deployment.wait(3)
+        deployment.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(30)
-    process.kill()
-    _, said = process.communicate()
-    steps = [line for line in said.splitlines() if line.startswith("device-")]
+            deployment.wait(30)
+    deployment.kill()
+    _, said = deployment.communicate()
+    steps = [line for line in said.splitlines() if line.startswith(host)]
     return (steps or ["before the first step"])[-1]
 
 
