@@ -53,10 +53,12 @@ class Estimate:
 
     def __str__(self) -> str:
         memory = f", {self.memory / 1e9:.1f} GB of memory" if self.memory is not None else ""
-        workers = f" and {self.worker_memory / 1e9:.1f} GB for its workers" if memory else ""
+        with_workers = memory and self.worker_memory
+        workers = f" and {self.worker_memory / 1e9:.1f} GB for its workers" if with_workers else ""
         return (
-            f"{self.clips:,} clips with {self.frames:,} frames and {self.boxes:,} boxes; "
-            f"{self.samples:,} samples in {self.steps:,} steps{memory}{workers}."
+            f"{self.clips:,} clip{'s' if self.clips != 1 else ''} with {self.frames:,} frames and "
+            f"{self.boxes:,} boxes; {self.samples:,} samples in {self.steps:,} "
+            f"step{'s' if self.steps != 1 else ''}{memory}{workers}."
         )
 
 

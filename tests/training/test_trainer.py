@@ -178,7 +178,7 @@ def test_the_estimate(folder: Path) -> None:
     assert (found.clips, found.frames, found.boxes) == (1, 6, 5)
     assert (found.samples, found.steps) == (60, 15)
     assert found.memory is not None
-    assert "1 clips with 6 frames and 5 boxes; 60 samples in 15 steps, 0." in str(found)
+    assert "1 clip with 6 frames and 5 boxes; 60 samples in 15 steps, 0." in str(found)
 
 
 def test_time_follows_the_area_of_the_input() -> None:
