@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from edgekit.benchmarks.suites.deployment._trial import EDGEKIT, seconds_until_all_answer
 from edgekit.benchmarks.suites.deployment.bad_releases import make_bundle
 from edgekit.benchmarks.suites.deployment.killed_deployments import KINDS, kill_part
 from edgekit.benchmarks.suites.deployment.ssh_devices import Workstation, free_port
@@ -75,7 +75,7 @@ class Devices:
 
     def edgekit(self, *words: object) -> list[dict[str, Any]]:
         """Runs ``edgekit deploy`` until it ends; returns what it says of each host."""
-        command = [sys.executable, "-m", "edgekit", "deploy", "--json", *map(str, words)]
+        command = [*EDGEKIT, "deploy", "--json", *map(str, words)]
         done = subprocess.run(command, env=self._environment(), capture_output=True, text=True)
         answer = json.loads(done.stdout)
         assert "hosts" in answer, done.stdout + done.stderr
@@ -90,7 +90,7 @@ class Devices:
     def start(self, bundle: Path) -> subprocess.Popen[str]:
         """Starts a deployment whose trial does not end."""
         words = map(str, self.words(bundle, "--bench-frames", 0, watch=3600))
-        command = [sys.executable, "-m", "edgekit", "deploy", *words]
+        command = [*EDGEKIT, "deploy", *words]
         return subprocess.Popen(
             command, env=self._environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True,
@@ -103,13 +103,9 @@ class Devices:
 
     def seconds_until_both_answer(self, bundle: str) -> float:
         """Returns how long it took until both services ran a bundle, without a trial."""
-        began = time.monotonic()
-        while True:
-            found = self.edgekit("--status", *HOSTS)
-            states = [(each["bundle"], each["level"], each["trial"]) for each in found]
-            if states == [(bundle, "ok", False)] * len(HOSTS):
-                return round(time.monotonic() - began, 1)
-            assert time.monotonic() - began < LONGEST_ANSWER, found
+        took = seconds_until_all_answer(HOSTS, bundle, self._environment(), LONGEST_ANSWER)
+        assert took is not None
+        return took
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -19,7 +19,7 @@ from edgekit.benchmarks.suites.deployment.offline_wheels import make_wheels
 from edgekit.benchmarks.suites.deployment.ssh_devices import SshDevice, Workstation, free_port
 from edgekit.bundle import load_bundle
 
-__all__ = ["EDGEKIT", "Trial", "write_clip"]
+__all__ = ["EDGEKIT", "Trial", "seconds_until_all_answer", "write_clip"]
 
 EDGEKIT = (sys.executable, "-m", "edgekit")
 _PATIENCE = 90.0
@@ -88,15 +88,29 @@ class Trial(Closing):
         Args:
             bundle: Name of the bundle that they have to run, without a trial, and with frames.
         """
-        began = time.monotonic()
-        words = [*EDGEKIT, "deploy", "--status", "--json", *self.names]
-        while time.monotonic() - began < _PATIENCE:
-            done = subprocess.run(words, env=self.environment, capture_output=True, text=True)
-            found = json.loads(done.stdout).get("hosts", [])
-            states = [(each["bundle"], each["level"], each["trial"]) for each in found]
-            if states == [(bundle, "ok", False)] * len(self.names):
-                return round(time.monotonic() - began, 1)
-        return None
+        return seconds_until_all_answer(self.names, bundle, self.environment, _PATIENCE)
+
+
+def seconds_until_all_answer(
+    hosts: Sequence[str], bundle: str, environment: Mapping[str, str], patience: float
+) -> float | None:
+    """Returns how long it took until all services ran a bundle; None if they do not.
+
+    Args:
+        hosts: Names of the devices for ``ssh``.
+        bundle: Name of the bundle that they have to run, without a trial, and with frames.
+        environment: Environment in which ``ssh`` finds the devices.
+        patience: Longest wait, in seconds.
+    """
+    began = time.monotonic()
+    words = [*EDGEKIT, "deploy", "--status", "--json", *hosts]
+    while time.monotonic() - began < patience:
+        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        found = json.loads(done.stdout).get("hosts", [])
+        states = [(each["bundle"], each["level"], each["trial"]) for each in found]
+        if states == [(bundle, "ok", False)] * len(hosts):
+            return round(time.monotonic() - began, 1)
+    return None
 
 
 def write_clip(path: Path, fps: int, levels: Sequence[int]) -> Path:

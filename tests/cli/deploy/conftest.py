@@ -13,10 +13,9 @@ import urllib.request
 from functools import partial
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
+from edgekit.benchmarks.suites.deployment._trial import write_clip
 from edgekit.benchmarks.suites.deployment.offline_wheels import make_wheels
 from edgekit.benchmarks.suites.deployment.ssh_devices import (
     SshDevice,
@@ -65,15 +64,11 @@ def wheels(once) -> Path:
 @pytest.fixture(scope="session")
 def long_clip(once) -> Path:
     """Twenty minutes of a still picture."""
-    return once("long_clip", _write_long_clip) / "long.mp4"
 
+    def make(folder: Path) -> None:
+        write_clip(folder / "long.mp4", 10, [0] * 12_000)
 
-def _write_long_clip(folder: Path) -> None:
-    fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-    writer = cv2.VideoWriter(str(folder / "long.mp4"), fourcc, 10, (64, 64))
-    for _ in range(12_000):
-        writer.write(np.zeros((64, 64, 3), np.uint8))
-    writer.release()
+    return once("long_clip", make) / "long.mp4"
 
 
 @pytest.fixture(scope="session")
