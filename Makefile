@@ -81,7 +81,8 @@ container: $(VENV)/.installed
 # Tests cameras, systemd, power cuts and arm64 in virtual machines, and writes docs/virtual-machines.md.
 # This needs root, a network, 12 GB in /var/tmp and an hour. VM="-k usb" selects tests.
 vm: $(VENV)/.installed
-	EDGEKIT_VM=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/vm -v $(VM)
+	EDGEKIT_VM=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/vm -v \
+		-n 2 --dist loadfile --no-loadscope-reorder $(VM)
 	$(VENV)/bin/python -m tests.vm.report
 
 # Tests the compiled kernels under the sanitizers of the C compiler, without Python.

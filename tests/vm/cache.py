@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import inspect
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 WORK = Path(os.environ.get("EDGEKIT_VM_WORK", "/var/tmp/edgekit-vm"))
 """Folder of everything that the harness writes: about 10 GB."""
+
+RUN = WORK / f"run-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+"""Folder of the guests of this process of the tests."""
 
 
 def cached(name: str, make: Callable[..., None], *inputs: object) -> Path:
@@ -31,16 +36,26 @@ def cached(name: str, make: Callable[..., None], *inputs: object) -> Path:
     for each in inputs:
         _feed(key, each)
     place = WORK / f"{name}-{key.hexdigest()[:12]}"
-    if not place.exists():
-        for old in WORK.glob(f"{name}-{'[0-9a-f]' * 12}*"):
-            _remove(old)
-        begin = time.monotonic()
-        unfinished = place.with_name(place.name + ".part")
-        unfinished.mkdir(parents=True)
-        make(unfinished, *inputs)
-        unfinished.rename(place)
-        print(f"{name}: made in {time.monotonic() - begin:.0f} s", flush=True)
+    with alone(name):
+        if not place.exists():
+            for old in WORK.glob(f"{name}-{'[0-9a-f]' * 12}*"):
+                _remove(old)
+            begin = time.monotonic()
+            unfinished = place.with_name(place.name + ".part")
+            unfinished.mkdir(parents=True)
+            make(unfinished, *inputs)
+            unfinished.rename(place)
+            print(f"{name}: made in {time.monotonic() - begin:.0f} s", flush=True)
     return place
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Waits until no other process of the tests makes what has this name."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _remove(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.vm import report
-from tests.vm.cache import WORK, need
+from tests.vm.cache import RUN, need
 from tests.vm.disk import SNAPSHOT, booted
 from tests.vm.kernel import boot
 from tests.vm.machine import Machine
@@ -72,7 +72,7 @@ def shows(request: pytest.FixtureRequest) -> Iterator[Shows]:
 @pytest.fixture
 def place() -> Iterator[Path]:
     """An empty folder for images; what a test leaves there is removed after it."""
-    folder = WORK / "run"
+    folder = RUN / "place"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     yield folder

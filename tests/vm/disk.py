@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.vm.cache import cached, command
+from tests.vm.cache import alone, cached, command
 from tests.vm.kernel import RELEASE, boot, boot_folder
 from tests.vm.machine import Machine
 
@@ -69,7 +69,8 @@ def base(arch: str) -> Path:
     """Returns the image of the root file system (raw), which nothing may write to."""
     packages = PACKAGES
     if arch == "arm64":
-        _register_arm64()
+        with alone("binfmt"):
+            _register_arm64()
         packages += COMPILER
     root = cached(f"root-{arch}", _debian, arch, RELEASE, packages)
     environment = cached(f"environment-{arch}", _environment, root, _packages(arch))

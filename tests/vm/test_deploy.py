@@ -19,7 +19,7 @@ from edgekit.benchmarks.suites.deployment._trial import EDGEKIT, seconds_until_a
 from edgekit.benchmarks.suites.deployment.bad_releases import make_bundle
 from edgekit.benchmarks.suites.deployment.killed_deployments import KINDS, kill_part
 from edgekit.benchmarks.suites.deployment.ssh_devices import Workstation, free_port
-from tests.vm.cache import WORK
+from tests.vm.cache import RUN
 from tests.vm.conftest import Shows, resumed
 from tests.vm.disk import wheels
 from tests.vm.machine import Machine
@@ -111,7 +111,7 @@ class Devices:
 @pytest.fixture(scope="module")
 def devices() -> Iterator[Devices]:
     """Two guests, without a deployment at first."""
-    folder = WORK / "devices"
+    folder = RUN / "devices"
     shutil.rmtree(folder, ignore_errors=True)
     with ExitStack() as stack:
         yield Devices(folder, stack)

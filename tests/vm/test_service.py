@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.cache import WORK
+from tests.vm.cache import RUN
 from tests.vm.conftest import Shows, resumed
 from tests.vm.disk import base, overlay
 from tests.vm.kernel import boot
@@ -24,7 +24,7 @@ from tests.vm.service import CAMERA, DATA, EVENTS, UNIT, Service
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """A guest with the service, its data on a small disk of its own, and no camera at first."""
-    folder = WORK / "service"
+    folder = RUN / "service"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with ExitStack() as stack:
