@@ -46,8 +46,11 @@ def main() -> None:
 
 
 def _copy_to(folder: Path) -> None:
-    """Copies the last commit and the compiled kernels."""
+    """Copies the last commit and the compiled kernels, and links the golden data beside it."""
     folder.mkdir()
+    data = ROOT.resolve().with_name("shared")
+    if data.is_dir():
+        folder.with_name("shared").symlink_to(data)
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, stdout=-1, check=True)
     subprocess.run(["tar", "x"], cwd=folder, input=archive.stdout, check=True)
     for kernels in ROOT.glob("edgekit/runtime/native/*.so"):
@@ -63,12 +66,12 @@ def _test_room(room: str, tests: Tests, options: argparse.Namespace) -> None:
         if mutant.key in listed:
             equivalent += 1
             continue
-        is_found = tests.find(mutant)
-        found, missed = found + is_found, missed + (not is_found)
+        finder = tests.find(mutant)
+        found, missed = found + bool(finder), missed + (not finder)
         if options.out:
             with options.out.open("a") as file:
-                file.write(json.dumps({"found": is_found, "fault": mutant.key}) + "\n")
-        if not is_found:
+                file.write(json.dumps({"found by": finder, "fault": mutant.key}) + "\n")
+        if not finder:
             print(mutant.key, flush=True)
     tests.check()
     every = found + missed

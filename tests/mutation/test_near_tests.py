@@ -22,6 +22,11 @@ def test_the_nearest_tests_come_first() -> None:
         "tests/metrics",
     ]
     assert near_tests(ROOT, "edgekit/linking/_path_table.py") == ["tests/linking"]
+    assert near_tests(ROOT, "edgekit/pipeline/capture.py")[:3] == [
+        "tests/pipeline/test_capture.py",
+        "tests/pipeline",
+        "tests/running",
+    ]
     assert set(near_tests(ROOT, "edgekit/bundle/folder.py")) == {
         "tests/bundle",
         "tests/test_bundle.py",
@@ -31,4 +36,6 @@ def test_the_nearest_tests_come_first() -> None:
 @pytest.mark.parametrize("room", ["bundle", "linking", "metrics", "pipeline", "runtime"])
 def test_each_module_meets_tests(room: str) -> None:
     for path in (ROOT / "edgekit" / room).rglob("*.py"):
-        assert near_tests(ROOT, path.relative_to(ROOT).as_posix()), path
+        near = near_tests(ROOT, path.relative_to(ROOT).as_posix())
+        assert near, path
+        assert all((ROOT / tests).exists() for tests in near)

@@ -21,6 +21,9 @@ _FACTOR, _MORE_SECONDS, _MOST_SECONDS = 4, 20, 900
 _WALL = 20
 """Wall-clock seconds that tests may take for each CPU second; others use the machine too."""
 
+_ELSEWHERE = {"pipeline": ("tests/running", "tests/test_live_run.py", "tests/cli/run")}
+"""Tests of other rooms that are those of a room too: they run whole pipelines."""
+
 
 class Tests:
     """Runs tests against mutants.
@@ -49,14 +52,17 @@ class Tests:
         """Ends the process that runs the tests."""
         self._server.communicate()
 
-    def find(self, mutant: Mutant) -> bool:
-        """Returns whether a test fails with a fault, or takes four times its usual CPU time."""
+    def find(self, mutant: Mutant) -> str:
+        """Returns the tests that fail with a fault or take four times their usual CPU time.
+
+        The text is empty if there are none.
+        """
         for tests in near_tests(self.copy, mutant.module):
             usual = self._learn(tests)
             with self._faulty(mutant):
                 if self._run(tests, usual)[0] != 0:
-                    return True
-        return False
+                    return tests
+        return ""
 
     def check(self) -> None:
         """Raises unless all tests that were used still pass without a fault.
@@ -101,11 +107,12 @@ class Tests:
 
 
 def near_tests(root: Path, module: str) -> list[str]:
-    """Returns the tests of a module, the nearest first: its file, its folders, its room's file."""
+    """Returns the tests of a module, the nearest first: its file, its folders, its room."""
     place = Path("tests", *Path(module).parts[1:])
     folders = [Path(*place.parts[:count]) for count in range(len(place.parts) - 1, 1, -1)]
     own = place.with_name(f"test_{place.name.lstrip('_')}")
     of_room = Path("tests", f"test_{place.parts[1]}.py")
     steps = [path for path in (own, of_room) if (root / path).is_file()]
     steps[1:1] = [folder for folder in folders if any((root / folder).rglob("test_*.py"))]
-    return [step.as_posix() for step in dict.fromkeys(steps)]
+    elsewhere = _ELSEWHERE.get(place.parts[1], ())
+    return [*dict.fromkeys(step.as_posix() for step in steps), *elsewhere]
