@@ -120,6 +120,18 @@ def test_motion_is_limited_to_one_side_and_to_the_frame() -> None:
     assert tube.box == [53, 0, 100, 51]
 
 
+def test_motion_is_limited_to_the_published_frame_size_by_default() -> None:
+    for linker in (
+        TubeLinker(1, link="korsal-motion"),
+        make_linker("korsal-motion", 1).linker,
+    ):
+        linker.update(frame((300, 200, 316, 239, 0.9)))
+        linker.update(frame((304, 201, 320, 240, 0.9)))
+        linker.update(NOTHING)
+        (tube,) = linker.update(NOTHING).live
+        assert tube.box == [310, 203, 320, 240]
+
+
 def test_short_paths_are_dropped_when_they_end() -> None:
     linker = TubeLinker(1, min_length=3)
     for _ in range(3):

@@ -10,6 +10,7 @@ import pytest
 
 from edgekit.errors import MediaError, OutputError
 from edgekit.linking.registry import make_linker
+from edgekit.pipeline import multiple_sources
 from edgekit.pipeline.fair_semaphore import FairSemaphore
 from edgekit.pipeline.multiple_sources import run_all
 from edgekit.pipeline.pipeline import Pipeline
@@ -189,3 +190,25 @@ def test_an_interrupt_while_waiting_ends_them_all_and_comes_through():
     with pytest.raises(KeyboardInterrupt):
         run_all(pipelines, stop=stop, failed=interrupted)
     assert threading.active_count() == before
+
+
+def test_an_interrupt_does_not_wait_for_a_thread_that_is_stuck(monkeypatch):
+    monkeypatch.setattr(multiple_sources, "_LEAVING", 0.05)
+    release = threading.Event()
+
+    class Stuck(Source):
+        def read(self):
+            release.wait()
+
+    def interrupted(number, error):
+        raise KeyboardInterrupt
+
+    stuck = Pipeline(Stuck(1), Detector(), make_linker("edgekit", 1))
+    cut_off = Pipeline(Source(5, MediaError("It is cut off.")), Detector(), make_linker("road", 1))
+    late = threading.Timer(60, release.set)
+    late.start()
+    with pytest.raises(KeyboardInterrupt):
+        run_all([stuck, cut_off], stop=stuck.stop, failed=interrupted)
+    late.cancel()
+    assert not release.is_set()
+    release.set()

@@ -86,6 +86,7 @@ class Recorder:
             raise self._error
 
     def start(self, info):
+        self.info = info
         self._note("start", info.source)
 
     def gap(self, gap):
@@ -388,7 +389,9 @@ def test_while_nothing_moves_the_network_rests_and_tubes_are_held(overlap):
 
 
 def test_without_a_cap_nothing_is_left_out_on_purpose():
-    assert run(frames(range(20)))[1].skipped == {}
+    sink, summary = run(frames(range(20)))
+    assert summary.skipped == {}
+    assert sink.info.longest_step == 0
     assert run(frames(range(20)), fps=1000)[1].frames == 20
 
 

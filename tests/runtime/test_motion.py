@@ -86,3 +86,31 @@ def test_limits_hold_around_where_noise_was_and_are_none_for_motion():
     assert 0 < found[0, 0] < found[30, 40]
     largest[30, 40] = 60
     assert limits(largest) is None
+
+
+def test_where_something_acted_limits_are_high_among_those_of_the_other_cells():
+    largest = np.zeros((60, 80), np.float32)
+    free = np.ones(largest.shape, np.bool_)
+    free[20:30, 20:30] = False
+    largest[~free] = 20
+    found = limits(largest, free)
+    assert found is not None
+    # What acted says nothing about noise.
+    assert found.min() == found.max() == limits(np.zeros_like(largest)).max()
+    noise = np.outer(np.linspace(0, 2, 60), np.linspace(0, 2, 80))
+    largest[free] = noise[free]
+    found = limits(largest, free)
+    noise = limits(np.where(free, largest, 0))
+    assert (found[free] == noise[free]).all()
+    assert found[~free] == pytest.approx(np.percentile(noise[free], 95))
+
+
+def test_a_shift_that_cannot_be_told_takes_nothing_away():
+    """A nearly flat picture; its waves and their slope are as weak as the least squares allow."""
+    wave = 0.59 * np.sin(0.242 * np.arange(80, dtype=np.float32))
+    flat = np.full((45, 80, 3), 128, np.float32) + wave[:, None]
+    noise = np.random.default_rng(6).uniform(-3, 3, (45, 80, 1)).astype(np.float32)
+    changes = ChangeMap()
+    changes.add(flat, 0.04)
+    found = changes.add(flat + noise, 0.04)
+    assert found.mean() == pytest.approx(np.abs(noise).mean(), rel=0.1)

@@ -303,4 +303,4 @@ def test_the_build_makes_a_library_or_goes_without(monkeypatch, tmp_path, compil
         assert available[-1] == native.NUMPY
         assert available[-2] in ("sse2", "neon")
         assert compiler == "there" or "avx512" not in available
-        assert 0 < native.clock() < 1e11
+        assert 1e6 < native.clock() < 1e11

@@ -254,3 +254,16 @@ def test_frames_that_the_source_lost_leave_the_pair_to_the_nearest_that_came():
     given[4] = Frame(4, times[4], given[4].image, "dropped")
     recent = RecentFrames(0.04)
     assert partners(map(recent.add, given), given) == [None, 0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("step", "is_repeated"), [(0.2, True), (59.9, False), (60.5, True)])
+def test_a_step_of_more_than_a_minute_is_not_believed(step, is_repeated):
+    """A picture that came again at once is a repeated one, and one after a long time is not."""
+    given = [
+        Frame(0, 0.0, picture(0)),
+        Frame(1, 0.04, picture(1)),
+        Frame(2, 0.04 + step, picture(1)),
+    ]
+    recent = RecentFrames(0.04)
+    found = [recent.add(frame) for frame in given][-1]
+    assert np.array_equal(found.earlier, picture(0 if is_repeated else 1))

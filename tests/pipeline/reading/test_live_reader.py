@@ -8,6 +8,7 @@ import pytest
 
 from edgekit.errors import MediaError
 from edgekit.pipeline.reading import _reader_thread, live_reader
+from edgekit.pipeline.reading._reader_thread import ReaderThread
 from edgekit.pipeline.reading.live_reader import LiveReader
 from edgekit.pipeline.reading.sampling import FrameRateCap, Sampling
 from edgekit.runtime.types import Frame
@@ -290,3 +291,11 @@ def test_a_cap_never_hides_a_reconnect_and_waits_for_nobody(play):
     paired = reader.next()
     assert (paired.frame.gap, paired.skipped) == ("reconnect", {"fps": 1})
     assert len(camera.opened) == 2
+
+
+def test_the_end_waits_for_the_reading_thread_for_a_moment(play, monkeypatch):
+    waits = []
+    monkeypatch.setattr(ReaderThread, "join", lambda thread, seconds: waits.append(seconds))
+    reader = play([SMALL])[1]
+    reader.close()
+    assert 0.1 <= waits[0] <= 1

@@ -130,6 +130,39 @@ def test_what_acts_and_moves_is_watched():
     assert not any(camera.see(1, scene)[0] for scene in moving)
 
 
+def test_what_acts_in_two_places_by_turns_is_watched_in_both():
+    camera = Camera(noise=1)
+    boxes = [[10.0, 30.0, 22.0, 46.0], [70.0, 30.0, 82.0, 46.0]]
+    found = []
+    for number in range(400):
+        turn = number // 5 % 2
+        camera.gate.acting = [boxes[turn]]
+        scene = camera.scene.copy()
+        x = int(boxes[1 - turn][0]) + 3 * (number % 2)
+        scene[32:44, x : x + 9] += 25
+        found.append(camera.gate.is_still(camera.frame(scene)))
+    assert camera.gate.threshold is not None
+    assert not any(found[-200:])
+
+
+def test_limits_are_not_learnt_within_half_of_its_size_around_what_acts():
+    gate = MotionGate()
+    for picture, cells in (((72, 96), (60, 80)), ((80, 160), (40, 80))):
+        gate.acting = [[40.0, 20.0, 60.0, 50.0], [2.0, 2.0, 5.0, 4.0]]
+        expected = np.ones(cells, bool)
+        down, across = np.array(cells) / picture
+        for x1, y1, x2, y2 in ((30, 5, 70, 65), (0.5, 1, 6.5, 5)):
+            rows = slice(round(y1 * down), round(y2 * down) + 1)
+            expected[rows, round(x1 * across) : round(x2 * across) + 1] = False
+        assert (gate._free_cells(cells, picture) == expected).all()
+
+
+def test_its_time_is_that_of_the_source():
+    camera = Camera()
+    camera.see(26)
+    assert camera.gate.now == pytest.approx(1)
+
+
 def test_it_rests_again_when_the_motion_is_over():
     camera = Camera()
     camera.see(LEARNT)
