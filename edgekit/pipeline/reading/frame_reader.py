@@ -13,6 +13,7 @@ from edgekit.pipeline.protocols import FrameSource, read_frame
 from edgekit.pipeline.reading.sampling import Sampling
 from edgekit.pipeline.results import SourceHealth
 from edgekit.runtime.recent_frames import RecentFrames
+from edgekit.runtime.source_clock import SourceClock
 from edgekit.runtime.types import Frame
 
 __all__ = ["DirectReader", "FrameReader", "Pace", "PairedFrame", "paired_again"]
@@ -77,20 +78,22 @@ class FrameReader(Protocol):
 class Pace:
     """Delays frames until their own time has come.
 
+    A frame whose time jumps by more than a minute comes one usual step after the one before it.
+
     Args:
         stop: Event that ends the waiting.
     """
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
-        self._begin: float | None = None
+        self._clock = SourceClock()
+        self._due: float | None = None
 
     def wait_for(self, frame: Frame) -> None:
         """Waits until the time of the frame."""
         now = time.monotonic()
-        if self._begin is None:
-            self._begin = now - frame.time
-        self._stop.wait(max(0.0, self._begin + frame.time - now))
+        self._due = (now if self._due is None else self._due) + self._clock.step(frame.time)
+        self._stop.wait(max(0.0, self._due - now))
 
 
 class DirectReader:

@@ -35,3 +35,12 @@ def test_frames_are_held_until_their_time_has_come(monkeypatch):
         time.now += work
     # The third took longer than a frame lasts: the fourth is late and not held at all.
     assert time.waits == pytest.approx([0, 0.03, 0.03, 0])
+
+
+def test_a_jump_by_hours_is_not_waited_for(monkeypatch):
+    time = Passing()
+    monkeypatch.setattr(frame_reader, "time", time)
+    pace = Pace(time)
+    for number, seconds in enumerate((0.0, 0.04, 0.08, 10800.0, 10800.04)):
+        pace.wait_for(Frame(number, seconds, np.zeros((2, 2, 3), np.uint8)))
+    assert time.waits == pytest.approx([0, 0.04, 0.04, 0.04, 0.04])
