@@ -22,7 +22,10 @@ LARGEST_REACH = 2.0
 LARGEST_GROWTH = 0.7
 SUPPRESSED = 0.3
 TOO_STRONG = math.exp((1 + CLASS_WEIGHT - LEAST_GAIN) / LEVEL_WEIGHT)
-"""Ratio of the highest scores from which even equal boxes of one class are not a match: 11."""
+"""Ratio of the highest scores above which a pair does not suppress a detection: 11.
+
+Above it even equal boxes of one class would not match, if the cost of the ratio had no limit.
+"""
 
 LANES = 8
 """Number of partial sums for class scores."""
