@@ -8,7 +8,7 @@ from typing import NamedTuple
 from edgekit.media.sources.headers._bits import Bits
 from edgekit.media.sources.headers._nal import unescaped, units_of
 
-__all__ = ["SequenceParameters", "h264_sequences"]
+__all__ = ["SequenceParameters", "declared_colours", "h264_sequences"]
 
 _SCALED_PROFILES = frozenset((44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244))
 _PARAMETERS = 7
@@ -79,7 +79,12 @@ def _colours(bits: Bits, fields: bool) -> tuple[int, ...]:
     if bits.take(1):  # cropping
         for _ in range(4):
             bits.golomb()
-    if not bits.take(1):  # usability information
+    return declared_colours(bits)
+
+
+def declared_colours(bits: Bits) -> tuple[int, ...]:
+    """Reads the usability information (VUI) of H.264 or HEVC, from its flag to its colours."""
+    if not bits.take(1):
         return ()
     if bits.take(1) and bits.take(8) == _ANY_ASPECT:
         bits.take(32)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgekit.media.sources.headers._h264 import h264_sequences
-from edgekit.media.sources.headers._nal import H264, units_of, with_start_codes
+from edgekit.media.sources.headers._hevc import hevc_colours
+from edgekit.media.sources.headers._nal import H264, HEVC, units_of, with_start_codes
 
 __all__ = ["MATRICES", "PRIMARIES", "TRANSFERS", "are_convertible", "declares_unconvertible"]
 
@@ -14,6 +15,7 @@ PRIMARIES = frozenset((*range(13), 22))
 TRANSFERS = frozenset((*range(9), *range(11, 19)))
 MATRICES = frozenset((0, 1, 2, 4, 5, 6, 7, 9))
 
+_PRORES = b"icpf"
 _MPEG2_EXTENSION, _DISPLAY = 0xB5, 2
 
 
@@ -24,7 +26,9 @@ def are_convertible(colours: Sequence[int]) -> bool:
 
 
 def declares_unconvertible(codec: str, extradata: bytes, packets: Sequence[bytes]) -> bool:
-    """Returns whether H.264 or MPEG-2 headers declare colours that the scaler cannot convert.
+    """Returns whether the codec's headers declare colours that the scaler cannot convert.
+
+    H.264, HEVC, MPEG-2 and ProRes declare colours.
 
     Args:
         codec: FourCC of the codec, as in AVI and MP4.
@@ -35,6 +39,10 @@ def declares_unconvertible(codec: str, extradata: bytes, packets: Sequence[bytes
     pieces = [with_start_codes(name, extradata), *packets]
     if name in H264:
         return not all(are_convertible(sequence.colours) for sequence in h264_sequences(pieces))
+    if name in HEVC:
+        return not all(map(are_convertible, hevc_colours(pieces)))
+    if packets and packets[0][4:8] == _PRORES:
+        return not are_convertible(packets[0][22:25])
     if not packets or not packets[0].startswith(b"\x00\x00\x01"):
         return False
     for unit in units_of(pieces):

@@ -1,4 +1,4 @@
-"""Lists the video tracks of MP4, Matroska and AVI files."""
+"""Lists the video tracks of MP4, Matroska, AVI and y4m files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ __all__ = ["Tracks", "tracks_of"]
 _SEGMENT, _TRACKS, _ENTRY = 0x18538067, 0x1654AE6B, 0xAE
 _TYPE, _VIDEO, _INTERLACED, _COLOUR = 0x83, 0xE0, 0x9A, 0x55B0
 _PRIMARIES, _TRANSFER, _MATRIX, _UNSPECIFIED = 0x55BB, 0x55BA, 0x55B1, 2
+_LONGEST_LINE = 1024
+_FIELDS = (b"It", b"Ib", b"Im")
+"""Words of a y4m header that mark pictures of two fields: top first, bottom first, or mixed."""
+
 _ENCRYPTION = (b"encv", b"sinf")
 """Boxes of an MP4 track with encrypted pictures: their format, and the scheme of protection."""
 
@@ -52,6 +56,9 @@ def tracks_of(path: Path) -> Tracks:
             if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
                 head = data[: 1 << 16]
                 return Tracks(head.count(b"strh\x38\x00\x00\x00vids"))
+            if data[:10] == b"YUV4MPEG2 ":
+                words = data[:_LONGEST_LINE].partition(b"\n")[0].split()
+                return Tracks(1, interlaced=any(word in _FIELDS for word in words))
     except (OSError, ValueError, IndexError, struct.error):
         pass
     return Tracks()

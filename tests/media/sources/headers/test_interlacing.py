@@ -19,7 +19,10 @@ def test_no_bytes_are_too_much(codec, extradata, head, rest):
     assert declares_unconvertible(codec, head + rest, []) in (True, False)
 
 
-@given(st.sampled_from([b"\0\0\0\x10ftyp", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI "]), st.binary())
+CONTAINERS = [b"\0\0\0\x10ftyp", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"YUV4MPEG2 "]
+
+
+@given(st.sampled_from(CONTAINERS), st.binary())
 def test_no_container_is_too_broken(tmp_path_factory, head, rest):
     path = tmp_path_factory.mktemp("x") / "x"
     path.write_bytes(head + rest)

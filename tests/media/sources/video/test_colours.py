@@ -13,6 +13,8 @@ from edgekit.media.sources import opening
 
 H264 = ("-c:v", "libx264")
 MPEG2 = ("-c:v", "mpeg2video")
+HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none")
+HEVC_LISTS = (*HEVC[:-1], f"{HEVC[-1]}:scaling-list=default:temporal-layers=1")
 # Filters that only declare other colours. FFmpeg 7 and newer converts to those that an option such
 # as -colorspace names.
 UNUSUAL = {
@@ -27,6 +29,10 @@ UNUSUAL = {
         "setparams=color_primaries=bt709:color_trc=log100:colorspace=bt709",
     ),
     "mpeg2.ts": (*MPEG2, "-vf", "setparams=colorspace=ycgco"),
+    "hevc.ts": (*HEVC, "-vf", "setparams=color_trc=log100"),
+    "hevc.hevc": (*HEVC, "-vf", "setparams=colorspace=ictcp"),
+    "hevc.mkv": (*HEVC_LISTS, "-vf", "setparams=colorspace=ictcp"),
+    "prores.nut": ("-c:v", "prores_ks", "-vf", "setparams=color_trc=log100"),
 }
 
 USUAL = {"ycgco": "unknown", "bt2020c": "unknown", "ictcp": "unknown", "log100": "bt709"}

@@ -108,6 +108,8 @@ INTERLACED = {
     "ffv1.mkv": ("-vf", "setfield=tff", "-c:v", "ffv1", "-flags", "+ildct"),
     "prores.mov": ("-vf", "setfield=tff", "-c:v", "prores_ks", "-flags", "+ildct"),
     "dv.avi": ("-vf", "scale=720:576", "-pix_fmt", "yuv420p", "-c:v", "dvvideo"),
+    "top.y4m": ("-vf", "setfield=tff"),
+    "bottom.y4m": ("-vf", "setfield=bff"),
 }
 
 
