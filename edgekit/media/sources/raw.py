@@ -13,6 +13,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import MediaError, UsageError
 from edgekit.media.sources._pipe import Pipe
 from edgekit.media.sources._raw_pixels import frame_bytes, to_bgr
+from edgekit.media.sources.headers.pixel_aspect import believable_aspect
 from edgekit.media.sources.source import DEFAULT_FPS, MOST_PIXELS, Source, SourceOptions
 from edgekit.runtime.types import Array, Frame
 
@@ -21,6 +22,9 @@ __all__ = ["RawSource"]
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"YUV4MPEG2"
 _LONGEST_LINE = 1024
+_INTERLACED = ("t", "b", "m")
+"""Values of a y4m header for fields: the top one first, the bottom one first, or mixed."""
+
 _HINT = (
     "Raw frames: ffmpeg -i CLIP -f rawvideo -pix_fmt bgr24 - | "
     "edgekit run --source - --raw-size WxH\n"
@@ -38,6 +42,7 @@ class _Form(NamedTuple):
     layout: str
     headed: bool = False
     full: bool = False
+    aspect: float = 1.0
 
 
 class RawSource(Source):
@@ -59,6 +64,7 @@ class RawSource(Source):
         try:
             self._form = self._look(options or SourceOptions())
             self.width, self.height, self.fps = self._form[:3]
+            self.sample_aspect = believable_aspect(self._form.aspect, self.name)
             self._first = self._picture()
             if self._first is None:
                 raise MediaError("Standard input ended before the first whole frame.", hint=_HINT)
@@ -78,8 +84,8 @@ class RawSource(Source):
             image = self._picture()
         if image is None:
             return None
-        self.position += 1
-        return Frame(self.position - 1, (self.position - 1) / self.fps, image)
+        index, self.position = self.position, self.position + 1
+        return Frame(index, index / self.fps, image, "", self.sample_aspect)
 
     def close(self) -> None:
         """Ends reading, including a read that waits in another thread."""
@@ -115,7 +121,7 @@ class RawSource(Source):
 
     def _picture(self) -> Array | None:
         """Reads the next picture, (H, W, 3) uint8, BGR; None if no complete one is left."""
-        width, height, _, layout, headed, full = self._form
+        width, height, _, layout, headed, full, _ = self._form
         if headed and not self._begins_frame():
             return None
         expected = frame_bytes(layout, width, height)
@@ -174,7 +180,18 @@ def _parsed(header: str) -> _Form:
             f"'{header.strip()[:80]}' was found.",
             hint="Write it with: ffmpeg -f yuv4mpegpipe -pix_fmt yuv420p",
         ) from None
-    rate = re.fullmatch(r"(\d+):(\d+)", words.get("F", ""))
-    fps = int(rate[1]) / int(rate[2]) if rate and int(rate[2]) else 0.0
+    if words.get("I", "p") in _INTERLACED:
+        raise MediaError(
+            "The y4m on standard input is interlaced; whole frames were expected.",
+            hint="Deinterlace it: ffmpeg -i CLIP -vf yadif -f yuv4mpegpipe -pix_fmt yuv420p -",
+        )
+    fps, aspect = _ratio(words.get("F", "")), _ratio(words.get("A", ""))
+    fps = fps if 0 < fps <= 1000 else DEFAULT_FPS
     full = "XCOLORRANGE=FULL" in header.split()
-    return _Form(width, height, fps if 0 < fps <= 1000 else DEFAULT_FPS, layout, True, full)
+    return _Form(width, height, fps, layout, True, full, aspect)
+
+
+def _ratio(word: str) -> float:
+    """Returns the value of a ratio such as ``30000:1001``; 0 if it is unknown or damaged."""
+    ratio = re.fullmatch(r"(\d+):(\d+)", word)
+    return int(ratio[1]) / int(ratio[2]) if ratio and int(ratio[2]) else 0.0

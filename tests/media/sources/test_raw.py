@@ -117,6 +117,12 @@ def test_y4m_says_its_own_size_and_rate():
     assert levels == pytest.approx([0, 128, 255], abs=2)
 
 
+@pytest.mark.parametrize(("word", "aspect"), [("A16:11", 16 / 11), ("A0:0", 1), ("A1:900", 1)])
+def test_y4m_says_how_wide_its_pixels_are(word, aspect):
+    with piped(y4m(16, words=f"W6 H4 Ip {word}"), SourceOptions()) as source:
+        assert source.sample_aspect == next(iter(source)).sample_aspect == pytest.approx(aspect)
+
+
 def test_y4m_by_the_real_ffmpeg(make_video):
     av = pytest.importorskip("av")
     reading, writing = os.pipe()
@@ -157,6 +163,7 @@ def test_y4m_by_the_real_ffmpeg(make_video):
         (y4m(1, words="W6"), SourceOptions(), MediaError, "'W6' was found"),
         (y4m(1, words="W6 H4 C444"), SourceOptions(), MediaError, "C444"),
         (y4m(1, words="W6 H4 C420p10"), SourceOptions(), MediaError, "C420p10"),
+        (y4m(1, words="W6 H4 It"), SourceOptions(), MediaError, "interlaced"),
         (y4m(1, words="W-6 H4"), SourceOptions(), MediaError, "W-6"),
         (y4m(1, words="W0 H4"), SourceOptions(), MediaError, "W0"),
         (y4m(1, words="W99999 H99999"), SourceOptions(), MediaError, "99999x99999"),

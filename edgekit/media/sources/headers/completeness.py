@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,12 @@ __all__ = ["lacks_end"]
 _MOST_BOXES = 100_000
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+_DV_FRAMES = (120_000, 144_000)
+"""Bytes per frame of DV at 30 and at 25 frames per second; other kinds have multiples of them."""
+
+_TAG_HEAD = 32
+_MXF_KEY = b"\x06\x0e\x2b\x34"
 
 _OGG_PAGE = 27 + 255 + 255 * 255
 """Largest size of an Ogg page, in bytes."""
@@ -34,8 +41,9 @@ _CHROMA = {
 def lacks_end(path: Path) -> bool:
     """Returns whether the end of a file is missing.
 
-    MP4, AVI, Matroska and ASF declare their size, and y4m that of each picture. GIF, Ogg and a
-    series of JPEGs have a mark at their end. Other files never lack one.
+    MP4, AVI, Matroska and ASF declare their size, y4m, DV, FLV and IVF that of each picture, and
+    MXF the place of its footer. GIF, Ogg and a series of JPEGs have a mark at their end. Other
+    files never lack one.
     """
     try:
         with open_regular(path) as (file, size):
@@ -52,14 +60,65 @@ def lacks_end(path: Path) -> bool:
                 return not _ends_with_last_page(file, size)
             if head[:10] == b"YUV4MPEG2 ":
                 return _last_picture(file, size) > size
+            if head[:3] == b"\x1f\x07\x00":
+                return size % _DV_FRAMES[head[3] >> 7] > 0
+            if head[:4] == b"FLV\x01":
+                return _last_tag(file, size, 13, lambda tag: 15 + _big(tag[1:4])) > size
+            if head[:4] == b"DKIF":
+                return _last_tag(file, size, 32, lambda tag: 12 + _little(tag[:4])) > size
+            if head[:4] == _MXF_KEY:
+                footer = _footer(file)
+                return footer >= size or _last_tag(file, size, footer, _mxf_tag) > size
             if head[:6] in (b"GIF87a", b"GIF89a"):
                 return not _has_trailer(file)
             if head[:3] == b"\xff\xd8\xff":
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                     return data.rfind(b"\xff\xd8") > data.rfind(b"\xff\xd9")
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, IndexError):
         pass
     return False
+
+
+def _big(number: bytes) -> int:
+    return int.from_bytes(number, "big")
+
+
+def _little(number: bytes) -> int:
+    return int.from_bytes(number, "little")
+
+
+def _last_tag(file: BinaryIO, size: int, place: int, length: Callable[[bytes], int]) -> int:
+    """Returns the offset at which the last of a series of tags ends.
+
+    Args:
+        file: Open file.
+        size: Size of the file in bytes.
+        place: Offset of the first tag.
+        length: Function that returns the size of a tag, given its first bytes.
+    """
+    for _ in range(_MOST_BOXES):
+        if place >= size:
+            break
+        file.seek(place)
+        place += length(file.read(_TAG_HEAD))
+    return place
+
+
+def _footer(file: BinaryIO) -> int:
+    """Returns the offset of the footer that the first partition of an MXF names; 0 if none."""
+    file.seek(0)
+    partition = file.read(64)
+    place = 17 + (partition[16] & 0x7F if partition[16] & 0x80 else 0) + 24
+    return _big(partition[place : place + 8])
+
+
+def _mxf_tag(head: bytes) -> int:
+    """Returns the size of a key of MXF and its value, whose length has one or more bytes."""
+    first = head[16]
+    if first < 0x80:
+        return 17 + first
+    stop = 17 + (first & 0x7F)
+    return stop + _big(head[17:stop])
 
 
 def _last_box(file: BinaryIO, size: int) -> int:

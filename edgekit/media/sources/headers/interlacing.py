@@ -39,6 +39,8 @@ def is_interlaced(codec: str, extradata: bytes, packets: Sequence[bytes]) -> boo
         return len(first) > 20 and bool(first[20] >> 2 & 3)
     if name in ("avdn", "avdh") or first[:4] == b"\x00\x00\x02\x80":  # DNxHD
         return len(first) > 5 and bool(first[5] & 2)
+    if name.startswith("ul") and len(extradata) == 16:  # Ut Video
+        return bool(extradata[13] & 8)
     if name == "mjpb":
         return True
     if first[:2] == b"\xff\xd8":  # in JPEG, the APP0 segment AVI1 marks a single field

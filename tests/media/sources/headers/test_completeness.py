@@ -23,6 +23,9 @@ def test_every_cut_is_seen_and_a_whole_file_is_whole(ffmpeg, name):
         ("x.gif",),
         ("-c:v", "libtheora", "x.ogv"),
         ("-c:v", "mjpeg", "x.mjpeg"),
+        ("-c:v", "flv", "x.flv"),
+        ("-c:v", "libvpx", "x.ivf"),
+        ("-c:v", "mpeg2video", "x.mxf"),
         *(("-pix_fmt", form, "-strict", "-1", "x.y4m") for form in FORMATS_OF_Y4M),
     ],
 )
@@ -36,6 +39,17 @@ def test_a_missing_mark_or_part_of_a_picture_is_seen(ffmpeg, options):
         assert lacks_end(path)
 
 
+@pytest.mark.parametrize(
+    ("form", "rate", "height"), [("yuv420p", "25", 576), ("yuv411p", "30000/1001", 480)]
+)
+def test_a_part_of_a_frame_of_dv_is_seen(ffmpeg, form, rate, height):
+    size = ("-vf", f"scale=720:{height}", "-r", rate, "-frames:v", "2")
+    path = ffmpeg(*size, "-pix_fmt", form, "-c:v", "dvvideo", "x.dv")
+    assert not lacks_end(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert lacks_end(path)
+
+
 def test_bytes_after_the_trailer_of_a_gif_are_no_cut(ffmpeg):
     path = ffmpeg("-frames:v", "2", "x.gif")
     path.write_bytes(path.read_bytes() + bytes(7))
@@ -43,7 +57,16 @@ def test_bytes_after_the_trailer_of_a_gif_are_no_cut(ffmpeg):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"RIFF", b"\0\0\0\x08ftyp", b"\x1aE\xdf\xa3", b"x" * 99, b"YUV4MPEG2 W-1\n"]
+    "content",
+    [
+        b"",
+        b"RIFF",
+        b"\0\0\0\x08ftyp",
+        b"\x1aE\xdf\xa3",
+        b"x" * 99,
+        b"YUV4MPEG2 W-1\n",
+        b"\x06\x0e\x2b\x34",
+    ],
 )
 def test_other_files_announce_nothing(tmp_path, content):
     path = tmp_path / "x"

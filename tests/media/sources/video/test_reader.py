@@ -127,6 +127,19 @@ def test_interlaced_video_is_deinterlaced_as_ffmpeg_does_or_refused(ffmpeg, read
     assert level_of(frames, path, "-vf", "yadif=mode=send_frame:deint=interlaced") < 1.5
 
 
+def test_ut_video_whose_header_declares_fields_is_deinterlaced_or_refused(ffmpeg, reader):
+    path = ffmpeg("-vf", "setfield=tff", "-pix_fmt", "yuv422p", "-c:v", "utvideo", "x.avi")
+    content = bytearray(path.read_bytes())
+    flags = content.find(b"strf") + 8 + 40 + 12  # after the chunk's header and the bitmap's
+    assert content[flags - 8 : flags - 4] == b"YUY2"
+    content[flags + 1] |= 8
+    path.write_bytes(content)
+    if reader == "opencv":
+        assert "interlaced video" in refusal_of(path)
+        return
+    assert level_of(frames_of(path), path, "-vf", "yadif=mode=send_frame:deint=interlaced") < 1.5
+
+
 def turned(path, a, b, c, d):
     """Gives the video track of an MP4 a display matrix."""
     content = bytearray(path.read_bytes())
