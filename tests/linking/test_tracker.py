@@ -186,6 +186,24 @@ def test_the_longest_stretch_comes_first_and_keeps_the_live_id() -> None:
     assert [(tube.id, tube.start, tube.end) for tube in tubes[:2]] == [(0, 40, 99), (1, 0, 9)]
 
 
+@pytest.mark.parametrize(("min_length", "starts"), [(9, [40, 0]), (10, [40])])
+def test_stretches_with_no_more_frames_than_the_least_are_dropped(min_length, starts):
+    linker = OnlineLinker(2, min_length=min_length)
+    for t in range(100):
+        linker.update(found((20.0, 100, [0.8 if t < 10 or t >= 40 else 0.02, 0.0])))
+    assert [tube.start for tube in linker.finish() if tube.label == 0] == starts
+
+
+def test_a_tube_needs_two_detections_however_far_apart_frames_are():
+    for count in (1, 2):
+        linker = OnlineLinker(2, min_length=4)
+        linker.update(found())
+        for _ in range(count):
+            linker.skip(9)
+            linker.update(found((100, 100, [0.8, 0.0])))
+        assert [int(tube.observed.sum()) for tube in linker.finish()] == [2][: count - 1]
+
+
 @given(seeds, st.floats(0.25, 1))
 @settings(max_examples=50, deadline=None)
 def test_how_high_a_detector_scores_does_not_change_the_pairs(seed: int, factor: float) -> None:
