@@ -99,8 +99,8 @@ def export(
             checkpoint's own; ``ssim`` for 6 channels, ``rgb`` for 3.
         frame_gap: Number of frames, at least 1, between the two pictures of a pair. By default the
             checkpoint's own, or 1.
-        interval: Seconds between the two pictures, 0.001 to 10. By default the checkpoint's own,
-            unless ``frame_gap`` is given, and else ``frame_gap`` frames at 25 per second.
+        interval: Seconds between the two pictures, 0.001 to 10. By default that of ``frame_gap``
+            frames at the rate of the checkpoint's training, or at 25 per second if it states none.
         first_frame: Rule for the first frame, one of ``edgekit.runtime.kinds.FIRST_FRAME_RULES``.
             By default the checkpoint's own, or ``zero``.
         mean: Mean of the B, G and R channels, each in [0, 1]. By default the checkpoint's own, or

@@ -47,9 +47,8 @@ class ExportSettings:
         input_size: Height and width of the input in pixels, multiples of 32.
         cascade: Kind of cascade, one of ``edgekit.runtime.kinds.KINDS``.
         frame_gap: Number of frames between the earlier and the current picture.
-        interval: Seconds between the two pictures. By default that of the checkpoint, unless
-            ``frame_gap`` is given, and else the duration of ``frame_gap`` frames at 25 per second,
-            the rate of UCF101-24.
+        interval: Seconds between the two pictures. By default that of ``frame_gap`` frames at the
+            rate that the checkpoint states, or else at 25 per second, the rate of UCF101-24.
         first_frame: Rule for the first frame, one of ``edgekit.runtime.kinds.FIRST_FRAME_RULES``.
         mean: Mean of the B, G and R channels, each in [0, 1].
         std: Standard deviation of the B, G and R channels, each in [0, 1].
@@ -122,11 +121,13 @@ def resolve(
     height, width = _size(
         _first(settings.input_size, said.get("input_size", tuple[int, int]), trained.size)
     )
-    frame_gap = _first(settings.frame_gap, said.get("frame_gap", int), 1)
-    check_range("frame_gap", frame_gap, 1)
+    trained_gap = _first(said.get("frame_gap", int), 1)
+    frame_gap = _first(settings.frame_gap, trained_gap)
+    check_range("frame_gap", min(frame_gap, trained_gap), 1)
     check_range("top_k", settings.top_k, 1)
-    chosen = None if settings.frame_gap is None else frame_gap / _RATE
-    interval = _first(settings.interval, chosen, said.get("interval", float), frame_gap / _RATE)
+    stated = said.get("interval", float)
+    own = frame_gap / _RATE if stated is None else stated * (frame_gap / trained_gap)
+    interval = _first(settings.interval, own)
     mean, std = _normalization(settings, said, trained)
     resolved = Resolved(
         name=_name(settings.name or said.get("name", str) or path.stem, settings.name is not None),

@@ -75,18 +75,18 @@ _TARGETS = ", ".join(f"{name} ({TARGETS[name].hardware})" for name in TARGETS.ow
     "--frame-gap",
     type=click.IntRange(1),
     metavar="N",
-    help="Number of frames from the earlier picture of the cascade to the current one. They are "
-    "counted at 25 frames per second, whatever the rate of a source: 1 is 40 ms. For "
-    "checkpoints of other training rates give --interval. [default: the checkpoint's own, or "
-    "1]",
+    help="Number of frames from the earlier picture of the cascade to the current one, at the "
+    "frame rate of the training, whatever the rate of a source. Checkpoints of edgekit train "
+    "state that rate. For others EdgeKit assumes 25 frames per second, so that 1 is 40 ms; if it "
+    "was another rate, give --interval. [default: the checkpoint's own, or 1]",
 )
 @click.option(
     "--interval",
     type=FiniteRange(0.001, 10),
     metavar="SECONDS",
     help="Seconds from the earlier picture of the cascade to the current one, by the time stamps "
-    "of the source; replaces --frame-gap. A run keeps to it at any frame rate. [default: the "
-    "checkpoint's own, or --frame-gap divided by 25]",
+    "of the source; replaces --frame-gap. A run keeps to it at any frame rate. [default: "
+    "the duration of --frame-gap frames]",
 )
 @click.option(
     "--first-frame",

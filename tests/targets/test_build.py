@@ -271,14 +271,25 @@ def test_choices_come_before_what_the_checkpoint_says(checkpoint: Path) -> None:
     assert (found.name, found.decode.top_k) == ("other", 5)
 
 
-def test_a_chosen_frame_gap_replaces_the_interval_of_the_checkpoint(checkpoint: Path) -> None:
-    given = said(load_checkpoint(checkpoint), interval="0.5")
+@pytest.mark.parametrize(
+    ("metadata", "own", "of_three_frames"),
+    [
+        ({}, 0.04, 0.12),  # 25 frames per second
+        ({"interval": "0.02"}, 0.02, 0.06),
+        ({"interval": "0.02", "frame_gap": "2"}, 0.02, 0.03),
+        ({"frame_gap": "2"}, 0.08, 0.12),
+    ],
+)
+def test_a_chosen_frame_gap_counts_at_the_rate_of_the_training(
+    checkpoint: Path, metadata: dict[str, str], own: float, of_three_frames: float
+) -> None:
+    given = said(load_checkpoint(checkpoint), **metadata)
 
     def interval(settings: ExportSettings) -> float | None:
         return resolve(settings, given, checkpoint, OnnxExporter()).cascade.interval
 
-    assert interval(ExportSettings()) == 0.5
-    assert interval(ExportSettings(frame_gap=3)) == 0.12
+    assert interval(ExportSettings()) == own
+    assert interval(ExportSettings(frame_gap=3)) == pytest.approx(of_three_frames)
     assert interval(ExportSettings(frame_gap=3, interval=0.2)) == 0.2
 
 
