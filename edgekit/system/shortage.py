@@ -14,12 +14,17 @@ _NO_THREAD = "can't start new thread"
 
 _NO_MEMORY = (
     "bad_alloc",
+    "alloc_failed",
     "allocate memory",
+    "allocate shared memory",
     "insufficient memory",
     "out of memory",
     "failed to map segment from shared object",
 )
 """Texts of C++ exceptions in runtimes and OpenCV, and of the system's loader, in lower case."""
+
+_ON_GPU = ("cuda", "cublas", "cudnn")
+"""Names in these texts by which a GPU has too little memory, in lower case."""
 
 
 def shortage_of(error: BaseException | None) -> ResourceError | None:
@@ -45,6 +50,12 @@ def shortage_of(error: BaseException | None) -> ResourceError | None:
             or number == errno.ENOMEM
             or any(words in lower for words in _NO_MEMORY)
         ):
+            if isinstance(error, RuntimeError) and any(name in lower for name in _ON_GPU):
+                return ResourceError(
+                    "The GPU has too little memory.",
+                    hint="End other programs that use it (nvidia-smi lists them), or use a smaller "
+                    "model.",
+                )
             return ResourceError(
                 "This process could not allocate more memory.",
                 hint="Raise the limit (ulimit -v; in a systemd unit MemoryMax=), use fewer "

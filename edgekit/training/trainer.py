@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from edgekit._parameters import parameter
 from edgekit.errors import BadInputError, CheckpointError
+from edgekit.system.shortage import shortage_of
 from edgekit.training.data.drawing import Draws
 from edgekit.training.data.loading import TrainingSamples, batches
 from edgekit.training.optimization.losses import Batch, centernet_loss
@@ -159,6 +160,8 @@ class Trainer:
         try:
             self._restore(state)
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if shortage_of(error):
+                raise
             reason = (str(error).splitlines() or [""])[0]
             raise CheckpointError(
                 f"{path} is not the state of this training run: {reason:.300}.",

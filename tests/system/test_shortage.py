@@ -48,6 +48,21 @@ def test_a_want_is_known_wherever_it_comes_from(error, words):
     assert (found.code, found.exit_status) == ("resource", 3)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB.",
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_a_want_of_the_gpu_is_told_from_one_of_the_machine(text):
+    assert shortage_of(RuntimeError(text)).message == "The GPU has too little memory."
+    library = ImportError(f"libcudart.so: cannot allocate memory ({text})")
+    assert "could not allocate more memory" in shortage_of(library).message
+
+
 def test_what_numpy_and_threads_really_raise_is_known():
     with pytest.raises(MemoryError) as caught:
         np.zeros(1 << 55, np.uint8)

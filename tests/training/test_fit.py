@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -171,3 +173,27 @@ def test_the_command(root, tmp_path, capsys):
     assert run([*arguments, "--resume", "--force"]) == 2
     assert run(["train", "--root", str(tmp_path / "nowhere")]) == 3
     assert run(["train", "--root", str(root), "--input-size", "100"]) == 2
+
+
+LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from edgekit.cli import main
+import edgekit.training.fit
+
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + (1 << 30)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS holds on Linux only")
+def test_the_command_names_the_batch_to_try_where_memory_ends(root, tmp_path):
+    arguments = ["train", "--root", str(root), "--images", "64", "--batch", "64", "--epochs", "1"]
+    arguments += ["--from", "scratch", "--workers", "0", "-o", str(tmp_path / "run")]
+    command = [sys.executable, "-c", LITTLE_MEMORY, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "This machine has too little memory for --batch 64" in done.stderr
+    assert "Try --batch 32 --accumulate 2" in done.stderr

@@ -162,8 +162,24 @@ def test_out_of_memory_names_the_batch_to_try(
     ):
         shortage()
     assert caught.value.hint.startswith(words)
-    with pytest.raises(ValueError, match="other"), naming_a_smaller_batch(of()):
-        raise ValueError("other")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("other"), "other"),
+        (RuntimeError("can't start new thread"), "can't start new thread"),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"),
+            "The GPU has too little memory for batch=4",
+        ),
+        (RuntimeError("CUDA error: out of memory"), "The GPU has too little memory for batch=4"),
+        (RuntimeError("bad_alloc"), "This machine has too little memory for batch=4"),
+    ],
+)
+def test_a_shortage_of_memory_is_told_from_other_errors(error: Exception, message: str) -> None:
+    with pytest.raises(Exception, match=message), naming_a_smaller_batch(of()):
+        raise error
 
 
 def test_activations_are_what_autograd_keeps() -> None:

@@ -12,7 +12,13 @@ from typing import NamedTuple
 import click
 
 from edgekit._printable import printable_json
-from edgekit.errors import BadInputError, EdgeKitError, MissingDependencyError, OutputError
+from edgekit.errors import (
+    BadInputError,
+    EdgeKitError,
+    MissingDependencyError,
+    OutputError,
+    ResourceError,
+)
 from edgekit.system.shortage import shortage_of
 
 __all__ = ["INTERRUPTED", "SCHEMA", "Failure", "Outcome", "failure_of", "wants_json"]
@@ -94,7 +100,8 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, click.ClickException):
         return Failure("error", error.format_message(), "", error.exit_code)
     shortage = shortage_of(error)
-    if shortage is not None and not isinstance(error, OutputError):  # it names the file
+    # These two name the file, or what needs less memory.
+    if shortage is not None and not isinstance(error, OutputError | ResourceError):
         error = shortage
     if isinstance(error, OSError) and error.errno is not None:
         error = _system_error(error)

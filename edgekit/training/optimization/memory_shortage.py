@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import torch
-
 from edgekit._parameters import parameter
 from edgekit.errors import ResourceError
 from edgekit.system.shortage import shortage_of
@@ -29,10 +27,10 @@ def naming_a_smaller_batch(settings: Settings, processes: int = 1) -> Iterator[N
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        on_gpu = isinstance(error, torch.OutOfMemoryError)
-        if not on_gpu and shortage_of(error) is None:
+        shortage = shortage_of(error)
+        if shortage is None or "memory" not in shortage.message:
             raise
-        where = "The GPU has" if on_gpu else "This machine has"
+        where = "The GPU has" if "GPU" in shortage.message else "This machine has"
         raise ResourceError(
             f"{where} too little memory for {parameter('batch', settings.batch)} at an input of "
             f"{settings.size[0]}x{settings.size[1]}.",
