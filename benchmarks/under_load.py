@@ -20,8 +20,8 @@ import msgspec
 
 from edgekit.benchmarks.report.report import LoadAccuracy, LoadPoint
 from edgekit.datasets.annotations import Truth, VideoTruth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.detector import Detector
-from edgekit.evaluation.detection import in_classes_of
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sinks.sink import Sink

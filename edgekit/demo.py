@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.detector import Detector
 from edgekit.errors import OutputError
-from edgekit.evaluation.detection import DetectionsCollector, in_classes_of
+from edgekit.evaluation.detection import DetectionsCollector
 from edgekit.files.writing import atomic_folder
 from edgekit.linking.registry import make_linker
 from edgekit.media.sinks.events import EventsSink

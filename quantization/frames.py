@@ -21,8 +21,8 @@ from edgekit.calibration.store import Store, key_of
 from edgekit.datasets.annotations import Truth as Dataset
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.errors import AnnotationError, UsageError
-from edgekit.evaluation.detection import in_classes_of
 from edgekit.files.checksums import sha256_of
 from edgekit.files.reading import is_there
 from edgekit.quantization.heads_loss import Truth, truth_of

@@ -54,7 +54,7 @@ __all__ = ["command"]
     type=click.IntRange(1, 3),
     default=1,
     show_default=True,
-    help="Number of the dataset's split; json has only one.",
+    help="Number of the published split to read, for layouts that have several.",
 )
 @click.option(
     "--detections",

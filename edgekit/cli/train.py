@@ -68,7 +68,7 @@ def _default(name: str) -> str:
     type=click.IntRange(1, 3),
     default=1,
     show_default=True,
-    help="Number of the dataset's split; json has only one.",
+    help="Number of the published split to read, for layouts that have several.",
 )
 @click.option(
     "--recipe",

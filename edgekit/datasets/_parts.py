@@ -1,15 +1,23 @@
-"""Chooses the annotation files of one part of a dataset by their names."""
+"""Chooses the annotation files of one part of a dataset by names of files or subsets."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from edgekit._parameters import parameter
+from edgekit._printable import listed
 from edgekit.errors import AnnotationError
 
-__all__ = ["files_of_part", "missing_part", "other_part"]
+__all__ = [
+    "advice_on_lists",
+    "files_of_part",
+    "missing_part",
+    "of_part",
+    "other_part",
+    "part_in",
+]
 
 _WORDS = {"train": ("train",), "test": ("test", "val")}
 """Words that name a part, the first that a file has; the validation list may serve as the test."""
@@ -25,11 +33,23 @@ def other_part(part: str) -> str:
     return "test" if part == "train" else "train"
 
 
-def _part_in(name: str) -> str | None:
-    """Returns the part in the name of a file; None for no part or both."""
+def part_in(name: str) -> str:
+    """Returns the part in the name of a file or a subset; "" for no part or both."""
     words = {match[1].lower() for match in _WORD.finditer(name)}
     parts = [part for part, known in _WORDS.items() if words & set(known)]
-    return parts[0] if len(parts) == 1 else None
+    return parts[0] if len(parts) == 1 else ""
+
+
+def of_part(names: Mapping[Path, str], part: str) -> list[Path]:
+    """Returns the files whose names name a part, by the first of its words that any name has.
+
+    Args:
+        names: Name of each file or of its subset.
+        part: ``test`` or ``train``.
+    """
+    own = {path: name.lower() for path, name in names.items() if part_in(name) == part}
+    chosen = ([path for path, name in own.items() if word in name] for word in _WORDS[part])
+    return next(filter(None, chosen), [])
 
 
 def files_of_part(root: Path, patterns: Sequence[str], part: str | None) -> list[Path]:
@@ -50,20 +70,20 @@ def files_of_part(root: Path, patterns: Sequence[str], part: str | None) -> list
         [path for path in sorted(root.glob(pattern)) if not _WITHOUT_BOXES.search(path.name)]
         for pattern in patterns
     ]
-    named = {path: _part_in(path.stem) if part else None for paths in found for path in paths}
-    for word in _WORDS[part] if part else ():
-        for paths in found:
-            own = [path for path in paths if named[path] == part and word in path.stem.lower()]
-            if own:
-                return own
-    if part and (others := [path for path, each in named.items() if each]):
-        raise missing_part(
-            root, part, f"in a file with {' or '.join(_WORDS[part])} in its name", others
-        )
+    if part:
+        named = {path: path.stem for paths in found for path in paths if part_in(path.stem)}
+        own = of_part(named, part)
+        if named and not own:
+            expected = f"in a file with {' or '.join(_WORDS[part])} in its name"
+            raise missing_part(root, part, expected, named)
+        if own:
+            found = [[path for path in paths if path in own] for paths in found]
     return next(filter(None, found), [])
 
 
-def missing_part(root: Path, part: str, expected: str, others: Iterable[Path]) -> AnnotationError:
+def missing_part(
+    root: Path, part: str, expected: str, others: Iterable[Path], advice: str = ""
+) -> AnnotationError:
     """Returns the error for a dataset that has annotations of the other part only.
 
     Args:
@@ -71,15 +91,29 @@ def missing_part(root: Path, part: str, expected: str, others: Iterable[Path]) -
         part: Part that was asked for.
         expected: Name of a file of that part, or its description.
         others: Annotations of the other part.
+        advice: How to give annotations a part; by default by the names of their files.
     """
     names = " and ".join(str(path.relative_to(root)) for path in list(others)[:3])
     other = other_part(part)
+    advice = advice or (
+        f"Name the file of the part {part} so. If {names} has all videos, give it a name without "
+        f"{other}."
+    )
     error = AnnotationError(
         f"Expected the part {part} of the dataset {root}, {expected}; found {names}, of the part "
         f"{other}.",
-        hint=f"Name the file of the part {part} so. If {names} has all videos, give it a name "
-        f"without {other}. To divide it, run edgekit dataset split with "
-        f"{parameter('part', other)}.",
+        hint=f"{advice} To divide it, run edgekit dataset split with {parameter('part', other)}.",
     )
     error.__cause__ = FileNotFoundError(part)  # the other part can be read
     return error
+
+
+def advice_on_lists(path: Path) -> str:
+    """Returns advice for a missing list of videos: which lists there are; "" if there are none."""
+    lists = sorted(other.name for other in path.parent.glob("*list*.txt"))
+    if path.exists() or "list" not in path.name or not lists:
+        return ""
+    return (
+        f"{path.parent} has {listed(lists)}. The number in such a name is that of "
+        f"{parameter('split')}."
+    )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -128,10 +128,14 @@ class VideoTruth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """An annotated dataset, with videos in the order of evaluation."""
+    """An annotated dataset, with videos in the order of evaluation.
+
+    ``part`` is the part that the annotations name for these videos, "" if they name none.
+    """
 
     classes: list[str]
     videos: list[VideoTruth]
+    part: str = ""
 
 
 class _AnnotatedTube(msgspec.Struct):
@@ -176,7 +180,7 @@ def read_folder(root: Path, *, split: int = 1, part: str = "test") -> Truth:
         _LOG.warning(
             "%s is newer than %s, which is read. Run edgekit dataset split again.", every, own
         )
-    return read_annotations(own)
+    return replace(read_annotations(own), part=part)
 
 
 def read_annotations(path: Path) -> Truth:

@@ -10,7 +10,7 @@ from edgekit.system.plugins import Registry
 if TYPE_CHECKING:
     from edgekit.datasets.annotations import Truth
 
-__all__ = ["DATASETS", "PARTS", "DatasetReader"]
+__all__ = ["DATASETS", "PARTS", "WITHOUT_SPLITS", "DatasetReader"]
 
 PARTS = ("all", "test", "train")
 """Parts of a dataset that a tool takes."""
@@ -24,7 +24,8 @@ class DatasetReader(Protocol):
 
         Args:
             root: Folder of the dataset.
-            split: Number of the split, from 1. A layout without splits ignores it.
+            split: Number of the split, from 1. EdgeKit asks its own layouts without splits for 1
+                only; another layout without splits ignores it.
             part: ``test`` or ``train``. A layout without parts ignores it.
 
         Raises:
@@ -51,3 +52,6 @@ DATASETS: Registry[DatasetReader] = Registry(
     "a function that reads a dataset",
 )
 """Readers by the name that ``--dataset`` takes."""
+
+WITHOUT_SPLITS = ("json", "ava", "coco-video", "cvat", "label-studio", "datumaro")
+"""EdgeKit's own layouts that have no numbered splits."""

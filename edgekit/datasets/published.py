@@ -35,6 +35,7 @@ from edgekit._printable import listed
 from edgekit.classes import CLASS_LISTS
 from edgekit.datasets._faults import leaving_out_faults
 from edgekit.datasets._locations import VideoFinder
+from edgekit.datasets._parts import advice_on_lists
 from edgekit.datasets._road_entries import (
     Room,
     boxes_at_most,
@@ -47,7 +48,7 @@ from edgekit.datasets.annotations import (
     Truth,
     VideoTruth,
 )
-from edgekit.datasets.layouts import DATASETS
+from edgekit.datasets.layouts import DATASETS, WITHOUT_SPLITS
 from edgekit.datasets.recognition import layouts_in
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.files.reading import read_regular
@@ -87,18 +88,25 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
         dataset: Name in ``edgekit.datasets.layouts.DATASETS``; ``json`` reads
             ``root/annotations.json``.
         root: Folder of the dataset.
-        split: Number of the dataset's split; ``json`` has only one.
+        split: Number of the dataset's split; 1 for a layout without splits.
         part: ``test`` or ``train``; ``json`` has only one.
 
     Raises:
         AnnotationError: A file is missing or does not have the layout.
-        UsageError: The dataset is unknown.
+        UsageError: The dataset is unknown, or has no splits and another one than 1 is asked for.
         PluginError: The dataset's reader comes from a package and cannot be used.
     """
     if dataset not in DATASETS:
         raise UsageError(
             f"{parameter('dataset')} is '{dataset}', expected one of {listed(DATASETS)}.",
             hint=f"For annotations of your own, use {parameter('dataset', 'json')}.",
+        )
+    if split != 1 and dataset in WITHOUT_SPLITS:
+        raise UsageError(
+            f"Expected {parameter('split', 1)} for the layout {dataset}, which has no splits; "
+            f"found {split}.",
+            hint=f"Leave out {parameter('split')}. To divide a dataset into a training and a test "
+            "part, run edgekit dataset split.",
         )
     try:
         with DATASETS.attributed(dataset):
@@ -159,7 +167,7 @@ def _read_layout(layout: _Layout, root: Path, split: int, part: str) -> Truth:
                     path, f"video '{name}'", "it is in the list of the split and not annotated"
                 )
             videos.append(_video(path, name, annotated[name], finder, len(layout.classes), room))
-    return Truth(list(layout.classes), videos)
+    return Truth(list(layout.classes), videos, part)
 
 
 def _video_list(path: Path) -> list[str]:
@@ -213,6 +221,7 @@ def _read(path: Path, most: int) -> bytes:
     except OSError as error:
         raise AnnotationError(
             f"Cannot read {path}: {error.strerror}.",
-            hint=f"Name the dataset's folder with {parameter('root')}: it holds splitfiles/ and "
+            hint=advice_on_lists(path)
+            or f"Name the dataset's folder with {parameter('root')}: it holds splitfiles/ and "
             "rgb-images/.",
         ) from error

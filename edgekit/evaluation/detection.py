@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgekit.bundle import load_bundle
 from edgekit.datasets.annotations import Truth, VideoTruth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError
 from edgekit.linking.registry import make_linker
@@ -24,7 +25,7 @@ from edgekit.targets.base import SessionOptions
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["DetectionsCollector", "detect_videos", "in_classes_of", "video_detector"]
+__all__ = ["DetectionsCollector", "detect_videos", "video_detector"]
 
 
 def detect_videos(
@@ -78,31 +79,6 @@ def video_detector(
     if options.hint is None and alone:
         options = replace(options, hint="throughput")
     return partial(_detect_video, bundle, options, top_k)
-
-
-def in_classes_of(classes: tuple[str, ...], truth: Truth) -> Truth:
-    """Returns the ground truth with its labels as indices into ``classes``, matched by name.
-
-    Raises:
-        AnnotationError: An annotated class is not in ``classes``.
-    """
-    index = {name: number for number, name in enumerate(classes)}
-    used = {tube.label for video in truth.videos for tube in video.tubes}
-    unknown = [truth.classes[label] for label in sorted(used) if truth.classes[label] not in index]
-    if unknown:
-        raise AnnotationError(
-            f"The annotations have classes that the bundle does not know: {', '.join(unknown)}. "
-            f"It knows: {', '.join(classes)}.",
-            hint="Use a bundle that was trained on these classes.",
-        )
-    labels = [index.get(name, -1) for name in truth.classes]
-
-    def relabelled(video: VideoTruth) -> VideoTruth:
-        tubes = [replace(tube, label=labels[tube.label]) for tube in video.tubes]
-        label = None if video.label is None else labels[video.label]
-        return replace(video, tubes=tubes, label=label)
-
-    return Truth(list(classes), [relabelled(video) for video in truth.videos])
 
 
 def _detect_video(

@@ -17,13 +17,14 @@ from edgekit.bundle import Bundle
 from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.errors import OutputError
 from edgekit.evaluation.dataset_detections import (
     DatasetDetections,
     detect_dataset,
     with_absolute_paths,
 )
-from edgekit.evaluation.detection import in_classes_of, video_detector
+from edgekit.evaluation.detection import video_detector
 from edgekit.evaluation.options import EvaluateOptions
 from edgekit.evaluation.results import ResultsFolder, results_key
 from edgekit.executors.cluster import ClusterExecutor
@@ -82,7 +83,7 @@ def evaluate(
         root: Folder of the dataset; needed unless ``detections`` is given.
         dataset: Layout of the dataset, one of ``edgekit.datasets.layouts.DATASETS``. By default
             ``json``, which reads ``annotations.json`` and the videos beside it.
-        split: Number of the dataset's split, 1 to 3; ``json`` has only one.
+        split: Number of the published split, 1 to 3; 1 for a layout without splits.
         detections: File of saved detections to score instead of running a bundle.
         link: Name in ``edgekit.linking.choices.LINKS``. By default ``edgekit``, and ``road`` under
             the published protocol.

@@ -13,6 +13,7 @@ from pathlib import Path
 from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.errors import AnnotationError
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.training.data.augmentation import LARGEST_SCALES
@@ -75,7 +76,9 @@ def fit(
         OutputError: ``out`` holds a run, and neither ``resume`` nor ``force`` is set; or there is
             no space for the frames.
     """
-    classes = _classes([*datasets, *validation])
+    classes = _classes(datasets)
+    datasets = [in_classes_of(classes, truth) for truth in datasets]
+    validation = [in_classes_of(classes, truth, "network") for truth in validation]
     _check_videos(datasets, validation)
     scored = Validation(
         validation or (datasets if settings.hold_out else ()),
@@ -268,9 +271,9 @@ def _classes(datasets: Sequence[Truth]) -> list[str]:
                 hint="Name the folder that holds annotations.json and its videos with "
                 f"{parameter('root')}.",
             )
-        if truth.classes != datasets[0].classes:
+        if set(truth.classes) != set(datasets[0].classes):
             raise AnnotationError(
-                "Expected the same classes in every dataset, in the same order; found "
+                "Expected the same classes in every dataset; found "
                 f"{', '.join(datasets[0].classes)} and {', '.join(truth.classes)}.",
                 hint="Give all of them one list of classes; not every dataset has to use them all.",
             )

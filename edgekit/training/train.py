@@ -70,7 +70,7 @@ def train(
             samples.
         dataset: Layout of the clips, one of ``edgekit.datasets.layouts.DATASETS``. ``json`` reads
             ``annotations.json`` and the videos beside it.
-        split: Number of the dataset's split, 1 to 3; ``json`` has only one.
+        split: Number of the published split, 1 to 3; 1 for a layout without splits.
         recipe: Settings that belong together, one of ``edgekit.training.settings.RECIPES``: they
             hold for each argument below that says so and is None.
         arch: Name in ``edgekit.models.registry.ARCHITECTURES``. By default that of the recipe.

@@ -9,9 +9,9 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks import under_load
 from edgekit.benchmarks.under_load import ages_under_load, detect_under_load, measure_under_load
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.detector import Detector
 from edgekit.errors import MediaError
-from edgekit.evaluation.detection import in_classes_of
 from edgekit.media import open_source
 from edgekit.synthetic import write_dataset
 

@@ -9,6 +9,8 @@ import pytest
 
 from edgekit.datasets._parts import files_of_part
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.tools.loading import DatasetChoice, read_parts, whole
+from edgekit.datasets.tools.statistics import statistics_of
 from edgekit.errors import AnnotationError
 
 BOX = [1, 2, 10, 20]
@@ -77,6 +79,35 @@ def test_the_file_of_one_part_never_serves_the_other(
     write(tmp_path / name.replace("{}", "all").replace("-all", ""), content)
     with pytest.raises(AnnotationError, match=f"Expected the part {other}"):
         read_truth(layout, tmp_path, part=other)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_equal_files_of_two_parts_are_not_one_part(
+    tmp_path: Path, clip: Callable[..., Path], layout: str
+) -> None:
+    clip(tmp_path / "a.mp4")
+    name, content = LAYOUTS[layout]
+    every = tmp_path / name.replace("{}", "all").replace("-all", "")
+    write(every, content)
+    assert list(read_parts(DatasetChoice(tmp_path, layout))) == ["all"]
+    every.unlink()
+    for part in ("train", "test"):
+        write(tmp_path / name.format(part), content)
+    parts = read_parts(DatasetChoice(tmp_path, layout))
+    assert {key: truth.part for key, truth in parts.items()} == {"train": "train", "test": "test"}
+
+
+def test_parts_get_one_list_of_classes(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    """AVA's files without a list of actions have those that somebody is annotated with."""
+    for name in "ab":
+        clip(tmp_path / f"{name}.mp4")
+    write(tmp_path / "ava_train.csv", AVA)
+    write(tmp_path / "ava_val.csv", AVA.replace("a,", "b,").replace("12,1", "7,1"))
+    parts = read_parts(DatasetChoice(tmp_path, "ava"))
+    classes = ["action12", "action7"]
+    assert [truth.classes for truth in parts.values()] == [classes, classes]
+    assert [tube.label for video in whole(parts).videos for tube in video.tubes] == [0, 1]
+    assert [one.boxes for one in statistics_of(parts).classes] == [1, 1]
 
 
 @pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"json"}))

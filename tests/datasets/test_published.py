@@ -14,6 +14,7 @@ import scipy.io
 from edgekit.classes import CLASS_LISTS
 from edgekit.datasets._faults import collected_faults
 from edgekit.datasets._plain_pickle import loads_plain
+from edgekit.datasets.layouts import WITHOUT_SPLITS
 from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, UsageError
 
@@ -108,6 +109,27 @@ def test_without_a_train_list_all_that_is_not_tested_trains(tmp_path: Path) -> N
     (published(tmp_path, content) / "splitfiles/trainlist01.txt").unlink()
     names = [video.name for video in read_truth("ucf24", tmp_path, part="train").videos]
     assert names == ["Biking/v_2", "Biking/v_3"]
+
+
+def test_a_split_that_is_not_there_is_told_from_those_that_are(tmp_path: Path) -> None:
+    published(tmp_path, {"Biking/v_1": entry()})
+    with pytest.raises(AnnotationError, match=r"testlist02\.txt: No such file") as caught:
+        read_truth("ucf24", tmp_path, split=2)
+    assert "has testlist01.txt, trainlist01.txt." in caught.value.hint
+    assert "split" in caught.value.hint
+    for file in ("pyannot.pkl", "hmdb_annots.pkl"):
+        (tmp_path / "splitfiles" / file).unlink()
+    with pytest.raises(AnnotationError, match=r"pyannot\.pkl: No such file") as caught:
+        read_truth("ucf24", tmp_path)
+    assert "it holds splitfiles/" in caught.value.hint
+
+
+@pytest.mark.parametrize("dataset", WITHOUT_SPLITS)
+def test_a_layout_without_splits_takes_the_first_only(tmp_path: Path, dataset: str) -> None:
+    with pytest.raises(AnnotationError):
+        read_truth(dataset, tmp_path)
+    with pytest.raises(UsageError, match=f"Expected split=1 for the layout {dataset}.* found 2"):
+        read_truth(dataset, tmp_path, split=2)
 
 
 def test_of_a_list_of_101_classes_the_annotated_are_read(tmp_path: Path) -> None:

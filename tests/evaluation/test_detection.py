@@ -11,7 +11,7 @@ from edgekit.cli import main
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth, read_annotations
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError, MediaError
-from edgekit.evaluation.detection import detect_videos, in_classes_of
+from edgekit.evaluation.detection import detect_videos
 from edgekit.metrics.detections import read_detections
 from edgekit.metrics.evaluate import evaluate
 from edgekit.synthetic.clip import render_clip
@@ -22,20 +22,6 @@ BOXES = np.tile([5.0, 5, 50, 60], (3, 1))
 
 def a_video(label=0, path=None):
     return VideoTruth("v", 3, 320, 240, [TruthTube(label, 0, BOXES)], label, path)
-
-
-def test_labels_are_matched_by_name():
-    truth = in_classes_of(("a", "b", "c"), Truth(["c", "a"], [a_video(0), a_video(1)]))
-    assert truth.classes == ["a", "b", "c"]
-    assert [video.tubes[0].label for video in truth.videos] == [2, 0]
-    assert [video.label for video in truth.videos] == [2, 0]
-
-
-def test_classes_that_the_bundle_does_not_know_are_named():
-    with pytest.raises(AnnotationError, match=r"does not know: flying\."):
-        in_classes_of(("a", "b"), Truth(["a", "flying"], [a_video(0), a_video(1)]))
-    # A class of the dataset that nobody is annotated with does no harm.
-    in_classes_of(("a", "b"), Truth(["a", "flying"], [a_video(0)]))
 
 
 def test_a_video_that_is_not_there():

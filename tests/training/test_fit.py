@@ -12,6 +12,7 @@ import torch
 from edgekit._progress import SILENT, Progress
 from edgekit.cli import main as run
 from edgekit.datasets.annotations import Truth, read_annotations
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.errors import AnnotationError, BadInputError, CheckpointError, OutputError
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.training.fit import FitOptions, fit
@@ -160,6 +161,20 @@ def test_datasets_are_drawn_from_alike(truth, tmp_path):
     with pytest.raises(AnnotationError, match="same classes"):
         train([truth, Truth(["other"], truth.videos)], tmp_path / "mixed", settings())
     assert not (tmp_path / "mixed").exists()
+
+
+def test_classes_of_other_datasets_are_matched_by_name(truth, tmp_path):
+    options = FitOptions(arch="tiny", origin="scratch")
+    same = fit([truth, truth], tmp_path / "same", settings(), options, validation=[truth])
+    # Readers of some layouts list the classes as they come in the file.
+    turned = in_classes_of(["right", "left"], truth)
+    few = in_classes_of(["right", "unused", "left"], truth)
+    found = fit([truth, turned], tmp_path / "turned", settings(), options, validation=[few])
+    assert found.weights.read_bytes() == same.weights.read_bytes()
+    assert found.held_out == same.held_out
+    other = Truth(["left", "fly"], truth.videos)
+    with pytest.raises(AnnotationError, match="the network does not know: fly"):
+        fit([truth], tmp_path / "other", settings(), options, validation=[other])
 
 
 def test_the_command(root, tmp_path, capsys):

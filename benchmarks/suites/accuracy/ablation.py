@@ -16,9 +16,9 @@ import numpy as np
 from edgekit.assets import default_bundle
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.detector import Detector
 from edgekit.errors import UsageError
-from edgekit.evaluation.detection import in_classes_of
 from edgekit.media import open_source
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.eval_result import EvalResult

@@ -28,8 +28,8 @@ from edgekit.calibration.samples import Samples, collect, extract
 from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.errors import AnnotationError, CalibrationError, EdgeKitError, MissingDependencyError
-from edgekit.evaluation.detection import in_classes_of
 from edgekit.measuring.timing import interleaved, machine
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.frames import shipped_float

@@ -19,8 +19,8 @@ from edgekit.assets import default_bundle
 from edgekit.benchmarks.under_load import FoundDetections, evaluate_found
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.detector import Detector
-from edgekit.evaluation.detection import in_classes_of
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sources.source import Source

@@ -17,8 +17,8 @@ from edgekit.calibration.samples import extract
 from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.errors import CalibrationError, EdgeKitError
-from edgekit.evaluation.detection import in_classes_of
 from edgekit.quantization.heads_loss import HeadsLoss, truth_of
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import open_session, runtimes_of

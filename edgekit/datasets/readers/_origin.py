@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from edgekit._parameters import parameter
-from edgekit.datasets._parts import files_of_part
+from edgekit.datasets._parts import advice_on_lists, files_of_part
 from edgekit.datasets.annotations import MOST_FRAMES, TruthTube, VideoTruth
 from edgekit.datasets.video_facts import facts_of
 from edgekit.errors import AnnotationError, MediaError
@@ -66,7 +66,8 @@ class Origin:
         except OSError as error:
             raise AnnotationError(
                 f"Cannot read the annotations {self.path}: {error.strerror}.",
-                hint=f"Name the dataset's folder with {parameter('root')}.",
+                hint=advice_on_lists(self.path)
+                or f"Name the dataset's folder with {parameter('root')}.",
             ) from error
 
     def decode(self, kind: type[T], expected: str) -> tuple[T, int]:

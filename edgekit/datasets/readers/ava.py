@@ -21,6 +21,7 @@ from pathlib import Path
 
 from edgekit.datasets._faults import leaving_out_faults
 from edgekit.datasets._locations import VideoFinder
+from edgekit.datasets._parts import part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
 from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
@@ -73,7 +74,7 @@ def read_ava(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     for name, tracks in videos.items():
         with leaving_out_faults():
             truths.append(_video(origin, name, tracks, index, finder, filler))
-    return Truth(classes, truths)
+    return Truth(classes, truths, part_in(origin.path.stem))
 
 
 def _short_lines(text: Iterable[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from edgekit.datasets._faults import leaving_out_faults
+from edgekit.datasets._parts import part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
 from edgekit.datasets.readers._tracks import TrackFiller
@@ -97,7 +98,7 @@ def read_coco_video(root: Path, *, split: int = 1, part: str = "test") -> Truth:
             videos.append(
                 _video(origin, root, video, images[video.id], found[video.id], index, filler)
             )
-    return Truth([category.name for category in categories], videos)
+    return Truth([category.name for category in categories], videos, part_in(origin.path.stem))
 
 
 def _video(

@@ -6,6 +6,9 @@
 A track has one label and boxes by frame, from 0. ``outside`` ends it until its next box; between
 two boxes, missing ones are interpolated. A turned box becomes the upright box around it. The
 classes of all files are joined by name, in the order in which they come.
+
+The subset of a task names its part: Train, Test or Validation, which may serve as the test. If no
+subset does, all tasks are for both parts.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from edgekit.datasets._faults import leaving_out_faults
 from edgekit.datasets._locations import VideoFinder
+from edgekit.datasets._parts import missing_part, of_part, part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin
 from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
@@ -30,6 +34,7 @@ __all__ = ["read_cvat"]
 _MOST_BYTES = 1 << 26
 _LAYOUT = "CVAT for video 1.1"
 _BOX = ("annotations", "track", "box")
+_SUBSETS = "In CVAT, give each task the subset Train or Test, and export it again."
 
 
 @dataclass(slots=True)
@@ -68,6 +73,7 @@ class _CvatFile:
             "mode",
             "source",
             "stop_frame",
+            "subset",
             "width",
             "height",
         ):
@@ -78,7 +84,7 @@ class _CvatFile:
 
 def read_cvat(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     """Returns the ground truth of all exports of CVAT in a folder; see ``DatasetReader``."""
-    del split, part
+    del split
     paths = sorted({*root.glob("*.xml"), *root.glob("*/annotations.xml")})
     if not paths:
         raise AnnotationError(
@@ -86,18 +92,42 @@ def read_cvat(root: Path, *, split: int = 1, part: str = "test") -> Truth:
             hint="In CVAT, export the task as 'CVAT for video 1.1' and unpack it there.",
         )
     classes: dict[str, int] = {}
-    finder, videos, names = VideoFinder(root), [], set[str]()
+    finder, names = VideoFinder(root), set[tuple[str, str]]()
+    videos: dict[Path, VideoTruth] = {}
+    subsets: dict[Path, str] = {}
     for path in paths:
         with leaving_out_faults():
-            video = _video(Origin(path, _LAYOUT), classes, finder, root)
-            if video.name in names:
+            video, subset = _video(Origin(path, _LAYOUT), classes, finder, root)
+            if (key := (video.name, part_in(subset))) in names:
                 raise Origin(path, _LAYOUT).wrong(f"another file has the video '{video.name}' too")
-            names.add(video.name)
-            videos.append(video)
-    return Truth(list(classes), videos)
+            names.add(key)
+            videos[path], subsets[path] = video, subset
+    if not any(map(part_in, subsets.values())):
+        return Truth(list(classes), list(videos.values()))
+    return Truth(list(classes), [videos[path] for path in _chosen(root, subsets, part)], part)
 
 
-def _video(origin: Origin, classes: dict[str, int], finder: VideoFinder, root: Path) -> VideoTruth:
+def _chosen(root: Path, subsets: dict[Path, str], part: str) -> list[Path]:
+    """Returns the files of a part, by the subsets of their tasks."""
+    for path, subset in subsets.items():
+        with leaving_out_faults():
+            if not part_in(subset):
+                raise Origin(path, _LAYOUT).wrong(
+                    f"its subset is '{subset}', and those of other tasks name a part, train or "
+                    "test",
+                    hint=_SUBSETS,
+                )
+    own = of_part(subsets, part)
+    if not own:
+        others = [path for path, subset in subsets.items() if part_in(subset)]
+        raise missing_part(root, part, "in a task of that subset", others, _SUBSETS)
+    return own
+
+
+def _video(
+    origin: Origin, classes: dict[str, int], finder: VideoFinder, root: Path
+) -> tuple[VideoTruth, str]:
+    """Returns the video of a file, and the subset of its task."""
     file, content = _CvatFile(), origin.read(_MOST_BYTES)
     try:
         parse(content, file.started, file.ended)
@@ -134,7 +164,8 @@ def _video(origin: Origin, classes: dict[str, int], finder: VideoFinder, root: P
     with contextlib.suppress(ValueError):  # ``path_of`` raises it again
         if (beside := path_below(origin.path.parent, named)).exists():
             name = str(beside.relative_to(root))
-    return origin.video(name, frames, size, tubes, finder.path_of)
+    video = origin.video(name, frames, size, tubes, finder.path_of)
+    return video, file.facts.get("subset", "")
 
 
 def _box(values: Mapping[str, str]) -> Sequence[float]:

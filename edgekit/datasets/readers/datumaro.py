@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from edgekit.datasets._faults import leaving_out_faults
-from edgekit.datasets._parts import files_of_part
+from edgekit.datasets._parts import files_of_part, part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin
 from edgekit.datasets.readers._tracks import TrackFiller, linked_tubes
@@ -100,7 +100,7 @@ def read_datumaro(root: Path, *, split: int = 1, part: str = "test") -> Truth:
         for folder, items in groups.items():
             with leaving_out_faults():
                 videos.append(_video(origin, root, folder, items, len(classes), filler))
-    return Truth(classes, videos)
+    return Truth(classes, videos, part_in(paths[0].stem))
 
 
 def _video(

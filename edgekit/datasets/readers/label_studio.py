@@ -20,6 +20,7 @@ import msgspec
 
 from edgekit.datasets._faults import leaving_out_faults
 from edgekit.datasets._locations import VideoFinder
+from edgekit.datasets._parts import part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
 from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
@@ -73,7 +74,7 @@ def read_label_studio(root: Path, *, split: int = 1, part: str = "test") -> Trut
     for task in tasks:
         with leaving_out_faults():
             videos.append(_video(origin, task, classes, finder, filler))
-    return Truth(list(classes), videos)
+    return Truth(list(classes), videos, part_in(origin.path.stem))
 
 
 def _video(

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit.datasets._faults import leaving_out_faults
 from edgekit.datasets._locations import VideoFinder
 from edgekit.datasets._plain_pickle import UnreadablePickle, loads_plain
@@ -55,7 +56,10 @@ def read_tube_pickle(root: Path, *, split: int = 1, part: str = "test") -> Truth
     except KeyError as error:
         raise origin.wrong(f"it has no {error}") from error
     except IndexError as error:
-        raise origin.wrong(f"split {split} of {len(splits)}") from error
+        raise origin.wrong(
+            f"split {split} was expected; splits of the part {part} in it: {len(splits)}",
+            hint=f"Choose one of them with {parameter('split')}.",
+        ) from error
     except TypeError as error:
         raise origin.wrong(str(error)) from error
     finder, videos = VideoFinder(root), []
@@ -64,7 +68,7 @@ def read_tube_pickle(root: Path, *, split: int = 1, part: str = "test") -> Truth
     for name in names:
         with leaving_out_faults():
             videos.append(_video(origin, name, tables, len(classes), finder, room))
-    return Truth(classes, videos)
+    return Truth(classes, videos, part)
 
 
 def _names(values: Any) -> list[str]:

@@ -56,7 +56,7 @@ def read_yowo(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     for name in names:
         with leaving_out_faults():
             videos.append(_video(root, name, len(classes), finder))
-    return Truth(classes, videos)
+    return Truth(classes, videos, part)
 
 
 def _list_of(root: Path, part: str, split: int) -> Origin:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +93,7 @@ def check_dataset(
     parts = joined(parts)
     hints = {error.message: error.hint or "" for error in found}
     faults += [Fault("", message, hint) for message, hint in hints.items()]
-    for truth in list(parts.values())[:1]:
-        faults += _of_classes(truth)
+    faults += _of_classes([truth.classes for truth in parts.values()])
     faults += _of_parts(parts)
     videos = {video.name: video for truth in parts.values() for video in truth.videos}
     files = len(videos) < 2 or any(map(_is_there, videos.values()))
@@ -105,12 +106,17 @@ def check_dataset(
     return Findings(layout, len(videos), faults)
 
 
-def _of_classes(truth: Truth) -> Iterator[Fault]:
-    for first, name in alike(truth.classes):
+def _of_classes(lists: Sequence[Sequence[str]]) -> Iterator[Fault]:
+    for first, name in alike(list(dict.fromkeys(name for names in lists for name in names))):
         yield Fault("", f"The classes '{first}' and '{name}' differ in case or spaces only.")
-    for name, count in Counter(truth.classes).items():
+    for name, count in _most_of(lists).items():
         if count > 1:
             yield Fault("", f"The class '{name}' is listed {count} times.")
+
+
+def _most_of(lists: Sequence[Sequence[str]]) -> Counter[str]:
+    """Returns how often a list has each name; of several lists, in the one that has it most."""
+    return reduce(operator.or_, map(Counter, lists), Counter[str]())
 
 
 def _of_parts(parts: dict[str, Truth]) -> Iterator[Fault]:

@@ -15,6 +15,7 @@ from edgekit.datasets.annotations import Truth
 from edgekit.datasets.layouts import DATASETS, PARTS
 from edgekit.datasets.published import read_truth
 from edgekit.datasets.recognition import layouts_in
+from edgekit.datasets.relabelling import in_one_list
 from edgekit.errors import AnnotationError
 
 __all__ = ["DatasetChoice", "joined", "layout_of", "part_names", "read_parts", "whole"]
@@ -72,6 +73,8 @@ def layout_of(choice: DatasetChoice) -> str:
 def read_parts(choice: DatasetChoice) -> dict[str, Truth]:
     """Returns the ground truth of each part; one part, ``all``, if the layout has no parts.
 
+    Parts have one list of classes.
+
     Raises:
         AnnotationError: A file is missing or does not have the layout.
     """
@@ -87,7 +90,8 @@ def read_parts(choice: DatasetChoice) -> dict[str, Truth]:
                 error.message,
                 hint=f"{error.hint} For the other part: {parameter('part', other_part(name))}",
             ) from error
-    return joined(parts)
+    parts = joined(parts)
+    return dict(zip(parts, in_one_list(list(parts.values())), strict=True))
 
 
 def part_names(choice: DatasetChoice) -> tuple[str, ...]:
@@ -96,19 +100,18 @@ def part_names(choice: DatasetChoice) -> tuple[str, ...]:
 
 
 def joined(parts: dict[str, Truth]) -> dict[str, Truth]:
-    """Returns parts as they are, or as one part, ``all``, if they have the same videos."""
+    """Returns parts as they are, or as one part, ``all``, if a reader takes no parts.
+
+    It then gives the same videos for both, and names no part.
+    """
     names = [[video.name for video in truth.videos] for truth in parts.values()]
-    return {"all": parts["train"]} if len(names) == 2 and names[0] == names[1] else parts
+    is_all = len(names) == 2 and names[0] == names[1]
+    is_all = is_all and not any(truth.part for truth in parts.values())
+    return {"all": parts["train"]} if is_all else parts
 
 
 def whole(parts: dict[str, Truth]) -> Truth:
-    """Returns all videos of some parts as one dataset, each once.
-
-    Raises:
-        AnnotationError: The parts have different classes.
-    """
-    truths = list(parts.values())
-    if any(truth.classes != truths[0].classes for truth in truths):
-        raise AnnotationError("The parts of the dataset have different classes.")
+    """Returns all videos of some parts as one dataset, each once."""
+    truths = in_one_list(list(parts.values()))
     videos = {video.name: video for truth in truths for video in truth.videos}
     return Truth(truths[0].classes, list(videos.values()))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.suites.accuracy.rates import frame_map_at_rate, frame_map_with_repeats
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.relabelling import in_classes_of
 from edgekit.detector import Detector
-from edgekit.evaluation.detection import in_classes_of
 from edgekit.synthetic import write_dataset
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from edgekit.datasets._faults import collected_faults
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.tools.checking import check_dataset
+from edgekit.datasets.tools.loading import DatasetChoice
 from edgekit.errors import AnnotationError
 
 META = """<meta><task><id>12</id><name>gym</name><size>30</size><mode>interpolation</mode>
@@ -183,3 +185,60 @@ def test_a_part_of_a_video_keeps_its_own_frame_numbers(tmp_path: Path) -> None:
     (video,) = read_truth("cvat", tmp_path).videos
     assert (video.name, video.frames) == ("gym.mp4", 30)
     assert [(tube.start, tube.end) for tube in video.tubes] == [(10, 13)]
+
+
+def tasks(root: Path, **subsets: str) -> Path:
+    """An export for each subset, of the video that is called as its keyword."""
+    for name, subset in subsets.items():
+        meta = META.replace("gym.mp4", f"{name}.mp4")
+        meta = meta.replace("<start_frame>", f"<subset>{subset}</subset><start_frame>")
+        (root / f"{name}.xml").write_text(export(meta=meta))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("subsets", "train", "test"),
+    [
+        ({"a": "default", "test": "default"}, ["a", "test"], ["a", "test"]),
+        ({"a": "Train", "b": "Test", "c": "Train"}, ["a", "c"], ["b"]),
+        ({"a": "Train", "b": "Validation"}, ["a"], ["b"]),
+        ({"a": "Train", "b": "Validation", "c": "Test"}, ["a"], ["c"]),
+    ],
+)
+def test_the_subset_of_a_task_is_its_part(
+    tmp_path: Path, subsets: dict[str, str], train: list[str], test: list[str]
+) -> None:
+    tasks(tmp_path, **subsets)
+    for part, expected in (("train", train), ("test", test)):
+        truth = read_truth("cvat", tmp_path, part=part)
+        assert [video.name for video in truth.videos] == [f"{name}.mp4" for name in expected]
+        assert truth.part == ("" if train == test else part)
+        assert truth.classes == ["walk", "jump"]
+
+
+def test_the_tasks_of_one_part_never_serve_the_other(tmp_path: Path) -> None:
+    tasks(tmp_path, a="Train")
+    with pytest.raises(AnnotationError, match=r"the part test .* found a\.xml") as caught:
+        read_truth("cvat", tmp_path)
+    assert "the subset Train or Test" in caught.value.hint
+    assert "edgekit dataset split with part='train'" in caught.value.hint
+    tasks(tmp_path, b="default", c="Test")
+    with pytest.raises(AnnotationError, match=r"b\.xml: its subset is 'default'") as caught:
+        read_truth("cvat", tmp_path)
+    assert "the subset Train or Test" in caught.value.hint
+    with collected_faults() as faults:
+        assert len(read_truth("cvat", tmp_path).videos) == 1
+    assert len(faults) == 1
+
+
+def test_a_video_may_be_in_one_task_of_each_part(tmp_path: Path) -> None:
+    """``edgekit dataset check`` then says that the video is in both parts."""
+    tasks(tmp_path, a="Train", b="Test", c="Train")
+    for name in "abc":
+        path = tmp_path / f"{name}.xml"
+        path.write_text(path.read_text().replace(f"{name}.mp4", "gym.mp4"))
+    with pytest.raises(AnnotationError, match=r"another file has the video 'gym\.mp4' too"):
+        read_truth("cvat", tmp_path)
+    (tmp_path / "c.xml").unlink()
+    found = check_dataset(DatasetChoice(tmp_path)).faults
+    assert "The video is in the training part and in the test part." in [one.what for one in found]

@@ -70,7 +70,7 @@ def endless(value: Any) -> Any:
         (content(nframes={NAME: 10**5000}), "a number of 16610 bits"),
         ({"labels": []}, "no 'test_videos'"),
         (content(test_videos=[[NAME], [NAME]], nframes={}), "a table has no"),
-        (content(test_videos=[]), "split 1 of 0"),
+        (content(test_videos=[]), "split 1 was expected; splits of the part test in it: 0"),
         (content(gttubes={NAME: {3: [np.ones((1, 5))]}}), "label 3, expected 0 to 2"),
         (content(gttubes={NAME: {0: [np.ones((1, 4))]}}), "expected (n, 5)"),
         (content(gttubes={NAME: {0: [np.ones((2, 5))]}}), "not in rising order"),

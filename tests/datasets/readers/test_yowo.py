@@ -84,8 +84,9 @@ def test_what_is_wrong_is_named(
 def test_a_list_without_a_number_is_that_of_the_first_split(tmp_path: Path) -> None:
     dataset(tmp_path, {1: "3 1 2 3 4"})
     assert len(read_truth("yowo", tmp_path).videos) == 1
-    with pytest.raises(AnnotationError, match=r"testlist02\.txt"):
+    with pytest.raises(AnnotationError, match=r"testlist02\.txt") as caught:
         read_truth("yowo", tmp_path, split=2)
+    assert f"{tmp_path} has testlist.txt. " in caught.value.hint
     (tmp_path / "testlist02.txt").write_text(f"{NAME}\n{NAME}a\n")
     (tmp_path / "labels" / f"{NAME}a").mkdir()
     assert len(read_truth("yowo", tmp_path, split=2).videos) == 2

@@ -116,17 +116,29 @@ def test_pictures_that_are_not_there_at_all_are_one_fault(tmp_path: Path) -> Non
     assert found == [f"None of the 3 videos is there; expected {tmp_path / 'a'}."]
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "both"), [("abcdef", "gfedcb", "bcdef"), ("abc", "abc", "abc")]
+)
 def test_videos_in_both_parts_are_found_in_their_order(
-    tmp_path: Path, clip: Callable[..., Path]
+    tmp_path: Path, clip: Callable[..., Path], train: str, test: str, both: str
 ) -> None:
     for name in "abcdefg":
         clip(tmp_path / name)
-    for part, names in (("train", "abcdef"), ("test", "gfedcb")):
+    for part, names in (("train", train), ("test", test)):
         dataset(tmp_path, {name: video(tube()) for name in names})
         shutil.move(tmp_path / "annotations.json", tmp_path / f"annotations-{part}.json")
     found = faults(DatasetChoice(tmp_path))
     said = "The video is in the training part and in the test part."
-    assert found == [f"{name}: {said}" for name in "bcdef"]
+    assert found == [f"{name}: {said}" for name in both]
+
+
+def test_classes_of_both_parts_are_compared(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    for part, name, classes in (("train", "a", ("walk",)), ("test", "b", ("Walk", "run"))):
+        clip(tmp_path / name)
+        dataset(tmp_path, {name: video(tube())}, classes)
+        shutil.move(tmp_path / "annotations.json", tmp_path / f"annotations-{part}.json")
+    said = "The classes 'walk' and 'Walk' differ in case or spaces only."
+    assert faults(DatasetChoice(tmp_path)) == [said]
 
 
 def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
