@@ -15,7 +15,7 @@ from edgekit.media.sources._frame_clock import checked_fps, rate_or_none
 from edgekit.media.sources._protocols import file_limits, name_for_ffmpeg, stream_limits
 from edgekit.media.sources.source import MOST_PIXELS, SourceOptions
 from edgekit.media.sources.video._decoder import DecodedPicture, Decoder
-from edgekit.media.sources.video._stream_selection import choose, is_tiled
+from edgekit.media.sources.video._stream_selection import choose, is_tiled, loses_content
 from edgekit.media.sources.video._unreadable import (
     NO_PARTS,
     ONLY_A_FILE,
@@ -40,10 +40,6 @@ _EMPTY = 0.5
 
 _MOST_GATHERED = 100_000
 _TEXT = "tty"
-_PICTURE = "_pipe"
-_PLAIN_PICTURES = frozenset(("bmp_pipe", "jpeg_pipe", "png_pipe"))
-"""Formats of pictures that FFmpeg decodes like EdgeKit's own reader of files, up to 8 bits."""
-
 _GENERATE_TIMES = 0x1
 _AHEAD = 32
 
@@ -71,6 +67,7 @@ class Connection:
         timed: Whether picture times come from the source and are not invented by FFmpeg.
         broken: Number of pictures after the first good one that had decoding errors.
         packets: Number of video packets received so far.
+        passed: Number of frames up to the last packet, with those that an AVI leaves out.
         cut: Whether the container ended in the middle.
 
     Raises:
@@ -85,7 +82,7 @@ class Connection:
             raise MissingDependencyError.for_extra("av", "video", "This reader") from error
         self._av: Any = av
         self._patience = options.patience
-        self.broken = self.packets = 0
+        self.broken = self.packets = self.passed = 0
         self.cut = False
         local = isinstance(place, Path)
         if isinstance(place, Path):
@@ -142,7 +139,7 @@ class Connection:
             context.flags |= self._av.codec.context.Flags.low_delay
         # A damaged header may declare any size.
         context.options = {"max_pixels": str(MOST_PIXELS)}
-        if not local and _loses_content(container.format.name, context):
+        if not local and loses_content(container.format.name, context):
             raise Unreadable(ONLY_A_FILE)
         self._stream = stream
         self._is_mp4 = container.format.name.startswith("mov")
@@ -264,11 +261,18 @@ class Connection:
                     return
                 if packet.stream_index == self._stream.index and packet.size:
                     self.packets += 1
+                    # An AVI counts frames by their times: an empty chunk repeats a picture.
+                    numbered = self._container.format.name == "avi" and packet.dts is not None
+                    self.passed = packet.dts + 1 if numbered else self.packets
                     self.cut = packet.is_corrupt  # this matters if the packet is the last one
                 yield _Packet(packet, time.monotonic() - begin)
         except (OSError, ValueError, self._av.FFmpegError) as error:
             if self.whole and isinstance(error, self._av.error.InvalidDataError):
                 self.cut = True
+                return
+            # Without a length, FFmpeg cannot tell the end of a recording from a lost connection.
+            ended = not (self.whole or self.endless) and self.packets
+            if ended and getattr(error, "errno", None) == errno.EIO:
                 return
             unordered = self.whole and not self.packets and self._is_mp4
             if unordered and getattr(error, "errno", None) == errno.EIO:
@@ -279,14 +283,6 @@ class Connection:
 
     def _reason(self, error: BaseException) -> str:
         return reason_of(error, self._av.error, self._patience)
-
-
-def _loses_content(form: str, context: Any) -> bool:
-    """Returns whether FFmpeg would leave out pages of a picture, or darken 16-bit values."""
-    if not form.endswith(_PICTURE):
-        return False
-    deep = context.format is not None and context.format.components[0].bits > 8
-    return form not in _PLAIN_PICTURES or deep
 
 
 def _seconds(container: Any, stream: Any) -> float:

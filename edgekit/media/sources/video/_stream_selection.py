@@ -1,4 +1,4 @@
-"""Selects one of several video streams."""
+"""Selects one of several video streams, and tells whether FFmpeg reads it completely."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["choose", "is_tiled"]
+__all__ = ["choose", "is_tiled", "loses_content"]
 
 _LOG = logging.getLogger(__name__)
 _DEFAULT = 0x1
 _ATTACHED_PICTURE = 0x400
 _TIMED_THUMBNAILS = 0x800
 _DEPENDENT = 0x80000
+_PICTURE = "_pipe"
+_PLAIN_PICTURES = frozenset(("bmp_pipe", "jpeg_pipe", "png_pipe"))
+"""Formats of pictures that FFmpeg decodes like EdgeKit's own reader of files, up to 8 bits."""
 
 
 def choose(streams: Sequence[Any], name: str) -> Any | None:
@@ -45,6 +48,14 @@ def choose(streams: Sequence[Any], name: str) -> Any | None:
 def is_tiled(streams: Sequence[Any]) -> bool:
     """Returns whether a file holds one picture in several tiles, as some HEIC and AVIF do."""
     return len(streams) > 1 and all(int(stream.disposition) & _DEPENDENT for stream in streams)
+
+
+def loses_content(form: str, context: Any) -> bool:
+    """Returns whether FFmpeg would leave out pages of a picture, or darken 16-bit values."""
+    if not form.endswith(_PICTURE):
+        return False
+    deep = context.format is not None and context.format.components[0].bits > 8
+    return form not in _PLAIN_PICTURES or deep
 
 
 def _rank(stream: Any) -> tuple[bool, bool, int]:

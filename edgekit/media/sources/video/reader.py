@@ -111,7 +111,7 @@ class VideoSource(Source):
         if not connection.whole:
             say_ended(self)
             return
-        missing = max(0, connection.counted - connection.packets)
+        missing = max(0, connection.counted - connection.passed)
         cut = connection.cut or missing > 1
         if isinstance(self._place, Path):
             cut = connection.cut or lacks_end(self._place)

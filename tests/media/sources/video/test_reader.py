@@ -310,6 +310,29 @@ def test_a_recording_without_duration_ends_where_the_server_says(ffmpeg, tmp_pat
         assert len(list(source)) == 25
 
 
+@pytest.mark.parametrize("share", [1, 0.6])
+def test_a_recording_without_a_length_ends_where_the_server_closes(ffmpeg, pyav, share, caplog):
+    content = ffmpeg("-c:v", "libx264", "-movflags", "+faststart", "x.mp4").read_bytes()
+
+    def serve():
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(65536)
+            peer.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + content[: int(len(content) * share)])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        frames = frames_of(f"http://127.0.0.1:{listener.getsockname()[1]}/x.mp4")
+    assert len(frames) == 25 if share == 1 else 0 < len(frames) < 25
+    assert ("of its 25 frames" in caplog.text) == (share < 1)
+
+
+def test_empty_chunks_of_an_avi_are_no_missing_frames(ffmpeg, pyav, served, caplog):
+    ffmpeg("-vf", "select=not(between(n\\,5\\,12))", "-vsync", "vfr", "-c:v", "mpeg4", "x.avi")
+    assert len(frames_of(f"{served}/x.avi")) == 17
+    assert caplog.text == ""
+
+
 def test_an_mp4_with_its_index_last_needs_a_server_that_gives_parts(ffmpeg, pyav, served):
     # More than FFmpeg keeps of what it has read.
     content = ("-vf", "noise=alls=100:allf=t", "-c:v", "libx264", "-crf", "1", "-frames:v", "9")
