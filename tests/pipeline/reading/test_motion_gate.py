@@ -103,12 +103,13 @@ def test_while_somebody_acts_nothing_is_learnt():
     assert all(camera.see(50))
 
 
-def test_what_acts_without_end_does_not_keep_it_awake():
+@pytest.mark.parametrize(("fps", "most"), [(25, 7.5), (7, 14)])
+def test_what_acts_without_end_does_not_keep_it_awake(fps, most):
     """A false action, or a person who sits there: the noise beside it tells that of its box."""
-    camera = Camera()
+    camera = Camera(fps=fps)
     camera.gate.acting = [[40.0, 20.0, 60.0, 50.0]]
     found = camera.see(400)
-    assert 7 <= found.index(True) / 25 <= 7.5
+    assert 7 <= found.index(True) / fps <= most
     assert all(found[found.index(True) :])
     for x in (42, 45, 48):
         found = camera.see(1, camera.block(x))
