@@ -20,10 +20,18 @@ def test_no_bytes_are_too_much(codec, extradata, head, rest):
 
 
 CONTAINERS = [b"\0\0\0\x10ftyp", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"YUV4MPEG2 "]
+PACKETS = [b"\x47\x40\0\x10", b"\x47\x40\0\x30", b"\x47\x41\0\x10"]
 
 
 @given(st.sampled_from(CONTAINERS), st.binary())
 def test_no_container_is_too_broken(tmp_path_factory, head, rest):
     path = tmp_path_factory.mktemp("x") / "x"
     path.write_bytes(head + rest)
+    assert tracks_of(path).videos >= 0
+
+
+@given(st.lists(st.tuples(st.sampled_from(PACKETS), st.binary(max_size=184)), max_size=5))
+def test_no_transport_stream_is_too_broken(tmp_path_factory, packets):
+    path = tmp_path_factory.mktemp("x") / "x"
+    path.write_bytes(b"".join((head + rest).ljust(188, b"\xff") for head, rest in packets))
     assert tracks_of(path).videos >= 0

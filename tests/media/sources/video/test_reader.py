@@ -247,13 +247,16 @@ def test_a_cover_picture_is_no_video(ffmpeg, reader, served, order, caplog):
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.avi"])
+MARKLESS = [("x.avi", 0), ("x.ts", 0), ("x.wmv", 0), ("x.mp4", None)]
+
+
+@pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.avi", "x.ts", "x.wmv"])
 @pytest.mark.parametrize(("marked", "expected"), [(0, 0), (1, 1), (None, 1)])
 def test_of_several_streams_the_default_or_else_the_largest_is_read(
     ffmpeg, reader, caplog, name, marked, expected
 ):
-    if (name, marked) in (("x.avi", 0), ("x.mp4", None)):
-        return  # AVI marks none, and in an MP4 ffmpeg marks one
+    if (name, marked) in MARKLESS:
+        return  # only Matroska marks any, and in an MP4 ffmpeg marks one
     small = ffmpeg("-c:v", "libx264", "small.mp4")
     large = ffmpeg("-vf", "scale=320:240", "-c:v", "libx264", "large.mp4")
     marks = [
