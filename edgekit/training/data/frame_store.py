@@ -99,8 +99,11 @@ class FrameStore:
         with ThreadPoolExecutor(max(1, workers)) as pool:
             found = pool.map(_key, videos, factors)
             keys = tuple(progress.count("Reading clips", found, len(videos)))
+        first: dict[str, int] = {}
+        for number, key in enumerate(keys):  # several datasets may have one video
+            first.setdefault(key, number)
         missing = tuple(
-            number for number, key in enumerate(keys) if stored_video(self._place(key), key) is None
+            n for key, n in first.items() if stored_video(self._place(key), key) is None
         )
         some = missing[:: max(1, len(missing) // _LOOKED_AT)][:_LOOKED_AT]
         per_pixel = max((_bytes_per_pixel(videos[n], factors[n]) for n in some), default=0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from edgekit.training.data.clip_index import ClipIndex, index_clips
 from edgekit.training.data.frame_reader import FramePlaces
 from edgekit.training.data.frame_store import FrameStore, Need, raise_all
 from edgekit.training.data.locating import locate_frames, picture_names
+from edgekit.training.data.stored_video import StoredFrames, refuse_short
 from edgekit.training.optimization.process_group import ProcessGroup
 
 __all__ = ["ClipSource", "PreparedClips", "prepared_clips"]
@@ -115,12 +116,25 @@ def prepared_clips(
             group.wait()
             keys = group.from_first(need.keys if need else ())
             stored = {n: store.stored(key) for n, key in zip(others, keys, strict=True)}
+            _refuse_short_ones(videos, stored)
         places = locate_frames(videos, index.start, names, stored)
         rates = [
             (stored[n].fps or facts_of(video.require_path()).fps) if n in stored else DEFAULT_FPS
             for n, video in enumerate(videos)
         ]
         yield PreparedClips(index, places, np.array(rates), need.missing_bytes if need else 0)
+
+
+def _refuse_short_ones(videos: Sequence[VideoTruth], stored: Mapping[int, StoredFrames]) -> None:
+    """Raises if videos that were stored for other annotations are shorter than annotated now."""
+    failed = []
+    for number, found in stored.items():
+        video = videos[number]
+        try:
+            refuse_short(video.require_path(), len(found.lengths), video.frames)
+        except MediaError as error:
+            failed.append(error)
+    raise_all(failed)
 
 
 def _fill(
@@ -134,8 +148,8 @@ def _fill(
     store.check(need)
     if need.missing:
         say(
-            f"Storing the frames of {len(need.missing)} videos in {store.folder}: about "
-            f"{size_text(need.missing_bytes)}, once."
+            f"Storing the frames of {len(need.missing)} video{'s' if need.missing[1:] else ''} in "
+            f"{store.folder}: about {size_text(need.missing_bytes)}, once."
         )
     store.make(videos, need, source.workers, progress)
     return need

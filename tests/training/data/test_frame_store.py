@@ -80,6 +80,26 @@ def test_a_stored_video_is_known_by_its_content(tmp_path: Path) -> None:
     assert len(prepared([truth(moved, 5)], tmp_path / "store")[1]) == 1
 
 
+def test_a_video_of_two_datasets_is_stored_once(tmp_path: Path) -> None:
+    videos = [truth(video(tmp_path / name, 4), 4) for name in ("a.mp4", "b.mp4")]
+    (tmp_path / "b.mp4").write_bytes((tmp_path / "a.mp4").read_bytes())
+    clips, said = prepared(videos, tmp_path / "store")
+    assert said[0].startswith("Storing the frames of 1 video in ")
+    assert clips.index.start.tolist() == [0, 4, 8]
+    assert ClipReader(clips.places).read(1, 3).size == SIZE
+
+
+def test_a_stored_video_is_compared_with_the_annotations_of_each_run(tmp_path: Path) -> None:
+    videos = [truth(video(tmp_path / f"{name}.mp4", 4), 4) for name in "abc"]
+    prepared(videos, tmp_path / "store")
+    prepared([truth(each.path, 3) for each in videos], tmp_path / "store")
+    videos[1:] = [truth(each.path, 6) for each in videos[1:]]
+    with pytest.raises(MediaError, match="2 videos cannot be used") as caught:
+        prepared(videos, tmp_path / "store")
+    for name in "bc":
+        assert f"{name}.mp4 holds 4 frames, and its annotation says 6." in caught.value.message
+
+
 def test_damage_is_found(tmp_path: Path) -> None:
     one = [truth(video(tmp_path / "a.mp4", 4), 4)]
     store = tmp_path / "store"
