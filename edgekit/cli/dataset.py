@@ -130,7 +130,8 @@ def _check(decode: bool, as_json: bool, **values: object) -> None:
             line = f"{fault.video}: {fault.what}" if fault.video else fault.what
             console.print(printable(line), soft_wrap=True)
         if not found.faults:
-            console.print(f"{found.videos} videos, layout {found.layout}: nothing is wrong.")
+            videos = f"{found.videos} video{'s' if found.videos != 1 else ''}"
+            console.print(f"{videos}, layout {found.layout}: nothing is wrong.")
     if found.faults:
         hints = list(dict.fromkeys(fault.hint for fault in found.faults if fault.hint))
         count, wrong = len(found.faults), len({fault.video for fault in found.faults} - {""})

@@ -49,7 +49,7 @@ from edgekit.datasets.annotations import (
     VideoTruth,
 )
 from edgekit.datasets.layouts import DATASETS, WITHOUT_SPLITS
-from edgekit.datasets.recognition import layouts_in
+from edgekit.datasets.recognition import advice_on_place, layouts_in
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.files.reading import read_regular
 
@@ -115,6 +115,8 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
                 raise TypeError(f"expected a Truth; found {type(truth).__name__}")
     except AnnotationError as error:
         found = layouts_in(Path(root))
+        if not found and (advice := advice_on_place(Path(root))):
+            error.hint = f"{error.hint} {advice}"
         if not found or dataset in found:
             raise
         raise AnnotationError(

@@ -11,12 +11,15 @@ import msgspec
 from edgekit.datasets.readers.tube_pickles import TUBE_PICKLES
 from edgekit.files.reading import open_regular, read_regular
 
-__all__ = ["layouts_in"]
+__all__ = ["advice_on_place", "layouts_in"]
 
 _MOST_BYTES = 1 << 28
 """Largest size of a file in JSON, and of all that are read."""
 
 _MOST_SEARCHED = 1 << 24
+_MOST_FOLDERS = 10
+"""Largest number of folders in a folder that are looked at for a dataset."""
+
 _HEAD = 1 << 16
 _AVA_COLUMNS = 7
 _ROAD = {
@@ -51,9 +54,33 @@ def layouts_in(root: Path) -> list[str]:
     It looks at names and at the beginnings of files, and never raises.
     """
     try:
-        return list(dict.fromkeys(_found(root)))
+        # A file of one of these names may be damaged.
+        return list(dict.fromkeys(_found(root))) or list(_named(root))
     except OSError:
         return []
+
+
+def advice_on_place(root: Path) -> str:
+    """Returns advice for a path without a known layout: where a dataset is; "" if none is near."""
+    try:
+        folders = sorted(path for path in root.glob("*") if path.is_dir())[:_MOST_FOLDERS]
+        archives = sorted(root.glob("*.zip"))
+    except OSError:
+        return ""
+    near = [*folders, *archives, *root.parents[:2]]
+    for path in near:
+        if found := layouts_in(path):
+            return f"{path} has the layout {found[0]}. Name that folder."
+        if path in archives:
+            return f"Unpack {path}."
+    return ""
+
+
+def _named(root: Path) -> Iterator[str]:
+    if any((root / f"annotations{part}.json").exists() for part in ("", "-train", "-test")):
+        yield "json"
+    if any(root.glob("labels/*/*/*.txt")):
+        yield "yowo"
 
 
 def _found(root: Path) -> Iterator[str]:

@@ -105,6 +105,17 @@ def detect_dataset(
     return DatasetDetections(truth.classes, videos, failures)
 
 
+def _refuse_unannotated(truth: Truth) -> None:
+    """Raises before hours of detection if there is nothing to compare with."""
+    if not any(video.tubes for video in truth.videos):
+        raise AnnotationError(
+            "Expected annotated actions to compare with; found none. Number of videos: "
+            f"{len(truth.videos)}.",
+            hint="Annotate them, or name another dataset or part. edgekit dataset inspect counts "
+            "what is annotated.",
+        )
+
+
 def with_absolute_paths(truth: Truth) -> Truth:
     """Returns the ground truth with paths that do not depend on the working folder."""
     return Truth(
@@ -122,6 +133,7 @@ def _missing(
     strict: bool,
 ) -> list[VideoTruth]:
     """Returns the videos without a result, and sorts the others into ``stored`` and ``failed``."""
+    _refuse_unannotated(truth)
     missing = []
     for video in truth.videos:
         try:

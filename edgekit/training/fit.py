@@ -23,18 +23,11 @@ from edgekit.training.data.locating import picture_names
 from edgekit.training.data.preparing import ClipSource, PreparedClips, prepared_clips
 from edgekit.training.estimate import estimate
 from edgekit.training.optimization.process_group import ProcessGroup, process_group
-from edgekit.training.optimization.teacher import load_teacher
+from edgekit.training.optimization.teacher import Teacher, load_teacher
 from edgekit.training.result import Best, Epoch, TrainingResult
-from edgekit.training.run_folder import (
-    LAST,
-    STATE,
-    WEIGHTS,
-    add_to_history,
-    begin,
-    may_resume,
-)
+from edgekit.training.run_folder import LAST, STATE, WEIGHTS, add_to_history, begin, may_resume
 from edgekit.training.settings import FitOptions, Settings
-from edgekit.training.start import starting_network
+from edgekit.training.start import Start, starting_network
 from edgekit.training.steps import Steps
 from edgekit.training.tensorboard import scalars
 from edgekit.training.trainer import Trainer
@@ -86,9 +79,8 @@ def fit(
         settings,
     )
     scored.check()
-    videos = [(number, video) for number, truth in enumerate(datasets) for video in truth.videos]
     source = ClipSource(
-        videos,
+        [(number, video) for number, truth in enumerate(datasets) for video in truth.videos],
         1.0 - settings.hold_out,
         settings.size,
         options.frame_store,
@@ -101,10 +93,29 @@ def fit(
             progress, say = SILENT, _LOG.debug
         resume = group.first and may_resume(out, resume=options.resume, force=options.force)
         resume = group.from_first(resume)
+        start, teacher = _networks(classes, settings, options)
         with prepared_clips(source, group, progress, say) as clips:
             interval = pair_interval(clips, settings.frame_gap)
             run = _Run(out, settings, options, classes, interval, scored, group, progress, say)
-            return run.train(clips, resume=resume)
+            return run.train(clips, start, teacher, resume=resume)
+
+
+def _networks(
+    classes: Sequence[str], settings: Settings, options: FitOptions
+) -> tuple[Start, Teacher | None]:
+    """Returns the network to train, and its teacher; hours of storing frames come after it."""
+    start = starting_network(
+        options.arch,
+        options.origin,
+        classes=classes,
+        kind=settings.kind,
+        mean=settings.mean,
+        std=settings.std,
+        seed=settings.seed,
+        allow_partial=options.allow_partial,
+    )
+    given = settings.teacher
+    return start, load_teacher(Path(given), classes, settings) if given else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +132,11 @@ class _Run:
     progress: Progress
     say: Callable[[str], None]
 
-    def train(self, clips: PreparedClips, *, resume: bool) -> TrainingResult:
+    def train(
+        self, clips: PreparedClips, start: Start, teacher: Teacher | None, *, resume: bool
+    ) -> TrainingResult:
         """Trains, and writes the results if this process is the first."""
         settings, options = self.settings, self.options
-        start = starting_network(
-            options.arch,
-            options.origin,
-            classes=self.classes,
-            kind=settings.kind,
-            mean=settings.mean,
-            std=settings.std,
-            seed=settings.seed,
-            allow_partial=options.allow_partial,
-        )
-        given = settings.teacher
-        teacher = load_teacher(Path(given), self.classes, settings) if given else None
         plan = estimate(
             clips.index,
             start.network,

@@ -59,7 +59,7 @@ def test_a_check_says_what_mends_a_fault_of_the_annotations(tmp_path: Path, caps
     (tmp_path / "annotations.xml").write_text(f"<annotations>{meta}{image}</annotations>")
     assert main(["dataset", "check", str(tmp_path)]) == 3
     found = capsys.readouterr()
-    assert "it has 1 pictures, and tracks of a video were expected" in found.out
+    assert "it has pictures (1), and tracks of a video were expected" in found.out
     assert "In CVAT, export the task as 'CVAT for video 1.1'" in found.err
     assert "and run the command again." in found.err
     assert main(["dataset", "check", str(tmp_path), "--json"]) == 3

@@ -111,7 +111,8 @@ def test_a_video_of_the_annotations_is_no_source_of_another_kind(
     name = name.format(tmp_path)
     root = tmp_path / "data"
     root.mkdir()
-    video = {"width": 64, "height": 48, "frames": 3, "tubes": []}
+    tube = {"label": 0, "start": 0, "end": 1, "boxes": [[1, 1, 9, 9]]}
+    video = {"width": 64, "height": 48, "frames": 3, "tubes": [tube]}
     content = {"classes": ["spot"], "videos": {name: video}}
     (root / "annotations.json").write_text(json.dumps(content))
     arguments = ["eval", str(spot_bundle), "--dataset", "json", "--root", str(root)]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from edgekit.datasets.published import read_truth
-from edgekit.datasets.recognition import layouts_in
+from edgekit.datasets.recognition import advice_on_place, layouts_in
+from edgekit.datasets.tools.loading import DatasetChoice, layout_of
 from edgekit.errors import AnnotationError
 
 OWN = {"classes": ["walk"], "videos": {}}
@@ -67,3 +68,31 @@ def test_the_layout_that_is_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError) as caught:
         read_truth("moc", tmp_path)
     assert "was expected" not in caught.value.message
+
+
+def test_a_damaged_file_of_a_known_name_is_read_for_its_fault(tmp_path: Path) -> None:
+    assert layouts_in(write(tmp_path / "a", "annotations.json", "{")) == ["json"]
+    assert layouts_in(write(tmp_path / "b", "labels/walk/v/00001.txt", "")) == ["yowo"]
+
+
+def test_a_dataset_near_a_wrong_path_is_named(tmp_path: Path) -> None:
+    gym = write(tmp_path / "data/gym", "annotations.json", json.dumps(OWN)).absolute()
+    named = f"{gym} has the layout json. Name that folder."
+    (gym / "videos").mkdir()
+    for wrong in (gym.parent, gym / "videos", gym / "annotations.json"):
+        assert advice_on_place(wrong) == named
+        with pytest.raises(AnnotationError) as caught:
+            layout_of(DatasetChoice(wrong))
+        assert caught.value.hint == named
+        with pytest.raises(AnnotationError) as caught:
+            read_truth("json", wrong)
+        assert caught.value.hint.endswith(named)
+    with pytest.raises(AnnotationError, match="is no folder") as caught:
+        layout_of(DatasetChoice(gym / "nothere"))
+    assert caught.value.hint == "Check the path."
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    write(tmp_path, "annotations.json", json.dumps(OWN))
+    job = write(tmp_path / "job", "job_1.zip", "")
+    assert advice_on_place(job) == f"Unpack {job / 'job_1.zip'}."

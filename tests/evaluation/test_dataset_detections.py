@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from edgekit._progress import Progress
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
-from edgekit.errors import BundleError, LostWorkerError, MediaError
+from edgekit.errors import AnnotationError, BundleError, LostWorkerError, MediaError
 from edgekit.evaluation.dataset_detections import MOST_NAMED, DatasetDetections, detect_dataset
 from edgekit.evaluation.results import ResultsFolder
 from edgekit.metrics.frame_detections import FrameDetections
@@ -128,6 +129,16 @@ def test_only_the_first_failures_are_named_one_by_one(
     assert shown == named + rest * (more > 0)
     told = [r.getMessage() for r in caplog.records if "is left out" in r.getMessage()]
     assert [line.partition(" ")[0] for line in told] == names[:count]
+
+
+def test_videos_without_an_action_are_refused_before_they_are_processed(
+    truth: Truth, results: ResultsFolder
+) -> None:
+    bare = Truth(truth.classes, [replace(video, tubes=[]) for video in truth.videos])
+    detector = _Detector()
+    with pytest.raises(AnnotationError, match=r"found none\. Number of videos: 4"):
+        detect_dataset(bare, detector, results)
+    assert detector.seen == []
 
 
 def test_what_fails_for_every_video_ends_at_once(truth: Truth, results: ResultsFolder) -> None:

@@ -190,6 +190,14 @@ def test_the_command(root, tmp_path, capsys):
     assert run(["train", "--root", str(root), "--input-size", "100"]) == 2
 
 
+def test_a_missing_checkpoint_is_said_before_frames_are_stored(truth, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for values, choices in ((settings(teacher="no.pth"), {}), (settings(), {"origin": "no.pth"})):
+        with pytest.raises(CheckpointError, match=r"Expected a checkpoint at no\.pth"):
+            train([truth], tmp_path / "run", values, **choices)
+    assert not (tmp_path / "cache/edgekit").exists()
+
+
 LITTLE_MEMORY = """
 import resource, sys
 from pathlib import Path

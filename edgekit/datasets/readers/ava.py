@@ -97,7 +97,7 @@ def _add(
     if not row or (number == 1 and row[0] == "video_id"):
         return
     tracks = videos.setdefault(row[0], defaultdict(list))
-    if len(row) == 2 or not any(row[2:]):  # a keyframe without actors
+    if len(row) > 1 and not any(row[2:]):  # a keyframe without actors
         return
     try:
         second, *box = (float(value) for value in row[1:6])
@@ -142,7 +142,7 @@ def _video(
     except MediaError as error:
         raise AnnotationError(
             f"The layout ava needs the video '{name}', for its size and rate. {error.message}",
-            hint=error.hint,
+            hint=error.hint if path.exists() else "Put it into the folder videos of the dataset.",
         ) from error
     fps = _PICTURES_FPS if path.is_dir() else facts.fps
     if facts.frames is None:

@@ -44,16 +44,18 @@ class _Track:
 
 
 class _CvatFile:
-    """Content of an XML file: facts of the task, class names and tracks."""
+    """Content of an XML file: its root element, facts of the task, class names and tracks."""
 
     def __init__(self) -> None:
         self.facts: dict[str, str] = {}
         self.labels: list[str] = []
         self.tracks: list[_Track] = []
         self.pictures = 0
+        self.root = ""
 
     def started(self, path: tuple[str, ...], values: Mapping[str, str]) -> None:
         """Takes the beginning of an element."""
+        self.root = path[0]
         if path == _BOX:
             box = None if values.get("outside", "0") in ("1", "true") else _box(values)
             self.tracks[-1].boxes.append((int(values["frame"]), box))
@@ -139,9 +141,14 @@ def _video(
         raise origin.wrong(f"an element has no {error}") from error
     except ValueError as error:
         raise origin.wrong(f"a number is expected ({error})") from error
+    if file.root != "annotations":
+        raise origin.wrong(
+            f"it begins with <{file.root:.40}>, and <annotations> was expected",
+            hint="Keep other XML files in another folder.",
+        )
     if file.pictures or file.facts.get("mode") == "annotation":
         raise origin.wrong(
-            f"it has {file.pictures} pictures, and tracks of a video were expected",
+            f"it has pictures ({file.pictures}), and tracks of a video were expected",
             hint="In CVAT, export the task as 'CVAT for video 1.1', not 'CVAT for images 1.1'.",
         )
     if "tasks" in file.facts:

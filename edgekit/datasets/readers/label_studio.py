@@ -97,7 +97,7 @@ def _video(
     except MediaError as error:
         raise AnnotationError(
             f"The layout label-studio needs the video '{name}', for its size. {error.message}",
-            hint=error.hint,
+            hint=error.hint if path.exists() else "Put it into the folder videos of the dataset.",
         ) from error
     stated = max((int(one.framesCount or 0) for one in regions), default=0)
     frames = facts.frames or stated

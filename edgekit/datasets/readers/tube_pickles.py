@@ -45,7 +45,10 @@ def read_tube_pickle(root: Path, *, split: int = 1, part: str = "test") -> Truth
     try:
         found = loads_plain(content, most=_MOST_OPERATIONS)
     except UnreadablePickle as error:
-        raise origin.wrong(f"not a readable pickle of annotations ({error})") from error
+        raise origin.wrong(
+            f"not a readable pickle of annotations ({error})",
+            hint="Take the annotations that were published with the dataset.",
+        ) from error
     try:
         classes = _names(found["labels"])
         splits = found[f"{part}_videos"]

@@ -103,6 +103,8 @@ def check_dataset(
     for video in progress.count("Checking videos", videos.values(), len(videos)):
         lines = [*(_of_file(video, decode=decode) if files else ()), *_of_tubes(video)]
         faults += [Fault(video.name, line) for line in lines]
+    if not faults and not any(video.tubes for video in videos.values()):
+        faults.append(Fault("", f"No action is annotated. Number of videos: {len(videos)}."))
     return Findings(layout, len(videos), faults)
 
 

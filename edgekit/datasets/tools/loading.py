@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit._checks import check_choice, check_range
@@ -14,7 +14,7 @@ from edgekit.datasets._parts import other_part
 from edgekit.datasets.annotations import Truth
 from edgekit.datasets.layouts import DATASETS, PARTS
 from edgekit.datasets.published import read_truth
-from edgekit.datasets.recognition import layouts_in
+from edgekit.datasets.recognition import advice_on_place, layouts_in
 from edgekit.datasets.relabelling import in_one_list
 from edgekit.errors import AnnotationError
 
@@ -56,10 +56,12 @@ def layout_of(choice: DatasetChoice) -> str:
         return choice.dataset
     found = layouts_in(choice.root)
     if not found:
-        what = "has no annotations that EdgeKit knows" if choice.root.is_dir() else "is no folder"
+        root = choice.root
+        what = "has no annotations that EdgeKit knows" if root.is_dir() else "is no folder"
+        usual = f"Name it with {parameter('dataset')}; docs/datasets.md has the files of each."
         raise AnnotationError(
-            f"{choice.root} {what}. Expected one of the layouts {listed(DATASETS)}.",
-            hint=f"Name it with {parameter('dataset')}; docs/datasets.md has the files of each.",
+            f"{root} {what}. Expected one of the layouts {listed(DATASETS)}.",
+            hint=(advice_on_place(root) or usual) if root.exists() else "Check the path.",
         )
     _LOG.info("%s has the layout %s.", choice.root, found[0])
     if found[1:]:
@@ -84,14 +86,21 @@ def read_parts(choice: DatasetChoice) -> dict[str, Truth]:
         try:
             parts[name] = read_truth(layout, choice.root, split=choice.split, part=name)
         except AnnotationError as error:
-            if choice.part != "all" or not isinstance(error.__cause__, FileNotFoundError):
-                raise
-            raise AnnotationError(
-                error.message,
-                hint=f"{error.hint} For the other part: {parameter('part', other_part(name))}",
-            ) from error
+            other = replace(choice, dataset=layout, part=other_part(name))
+            if choice.part == "all" and _is_readable(other):
+                advice = f"For the other part: {parameter('part', other.part)}"
+                raise AnnotationError(error.message, hint=f"{error.hint} {advice}") from error
+            raise
     parts = joined(parts)
     return dict(zip(parts, in_one_list(list(parts.values())), strict=True))
+
+
+def _is_readable(choice: DatasetChoice) -> bool:
+    try:
+        read_parts(choice)
+    except AnnotationError:
+        return False
+    return True
 
 
 def part_names(choice: DatasetChoice) -> tuple[str, ...]:

@@ -91,6 +91,7 @@ def test_cut_videos_begin_at_second_900(tmp_path: Path, clip: Callable[..., Path
     ("lines", "message"),
     [
         ("a,0,0.1,0.1,0.2,0.2,x,1\n", "line 1: expected video_id"),
+        ("a;0;0.1;0.1;0.2;0.2;1;1\n", "line 1: expected video_id"),
         ("a,0,10,10,20,20,1,1\n", "sides from 0 to 1"),
         ("a,0,0.1,0.1\n", "line 1"),
         ("1j20qq1JyX4,500,0,0,1,1,12,1\n", "1 of its boxes are later, at second 500."),

@@ -145,6 +145,8 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "annotations.json").write_text("{")
     (fault,) = faults(DatasetChoice(tmp_path, "json"))
     assert "Wrong annotation in" in fault
+    assert faults(DatasetChoice(tmp_path)) == [fault]
+    (tmp_path / "annotations.json").unlink()
     with pytest.raises(AnnotationError, match="no annotations that EdgeKit knows"):
         check_dataset(DatasetChoice(tmp_path))
 
@@ -163,3 +165,12 @@ def test_a_check_ends_after_a_thousand_faults(tmp_path: Path) -> None:
     assert "line 4: expected" in found[0]
     assert "over 1000 faults" in found[1000]
     assert len(found) <= 1003
+
+
+@pytest.mark.parametrize("videos", [{}, {"a": video()}])
+def test_annotations_without_an_action_are_a_fault(
+    tmp_path: Path, clip: Callable[..., Path], videos: dict[str, Any]
+) -> None:
+    clip(tmp_path / "a")
+    found = faults(dataset(tmp_path, videos))
+    assert found == [f"No action is annotated. Number of videos: {len(videos)}."]
