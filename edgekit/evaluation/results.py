@@ -30,6 +30,11 @@ __all__ = ["ResultsFolder", "StoredResult", "results_key"]
 
 _LONGEST_NAME = 80
 _ODD = re.compile(r"[^\w.-]+")
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error),
+    RuntimeError,  # a damaged header asks for a password, or for an unknown way of compression
+)
+"""Errors of numpy and zipfile about a damaged file."""
 
 
 def results_key(bundle: Bundle, session: SessionOptions, top_k: int | None) -> str:
@@ -132,7 +137,7 @@ def _read(path: Path) -> FrameDetections | None:
     try:
         with open_regular(path, own=True) as (file, _), np.load(file, allow_pickle=False) as arrays:
             boxes, scores, counts = (arrays[name] for name in ("boxes", "scores", "counts"))
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error):
+    except _DAMAGED:
         return None
     kinds = [(array.ndim, array.dtype.kind) for array in (boxes, scores, counts)]
     if kinds != [(2, "f"), (2, "f"), (1, "i")] or boxes.shape[1] != 4:

@@ -98,6 +98,22 @@ def test_a_file_that_was_not_written_completely_is_no_result(
         stored.load()
 
 
+def test_damage_anywhere_in_a_result_is_no_result_or_changes_nothing(
+    tmp_path: Path, video: VideoTruth
+) -> None:
+    results = ResultsFolder(tmp_path / "results", "key")
+    stored = results.keep(video, FOUND)
+    whole = stored.path.read_bytes()
+    for place in range(len(whole)):
+        stored.path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x49]) + whole[place + 1 :])
+        found = results.find(video)
+        if found is not None:
+            loaded = found.load().detections
+            assert isinstance(loaded, FrameDetections)
+            for name in ("boxes", "scores", "counts"):
+                assert np.array_equal(getattr(loaded, name), getattr(FOUND, name))
+
+
 def test_only_what_changes_detections_changes_their_key() -> None:
     bundle = load_bundle(default_bundle())
     usual = results_key(bundle, SessionOptions(), None)
