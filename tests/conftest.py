@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -39,7 +40,6 @@ os.environ.update(OWN_PROCESS)
 claim_process()
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # imported before
 
-# Both would be assertions about the speed of the machine.
 # What ``nohup`` or a shell in the background ignores, no command that a test starts would obey.
 for _number, _usual in (
     (signal.SIGHUP, signal.SIG_DFL),
@@ -48,6 +48,7 @@ for _number, _usual in (
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
 
+# Both would be assertions about the speed of the machine.
 settings.register_profile("edgekit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("edgekit")
 
@@ -100,6 +101,12 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Lets pytest remove what killed commands, browsers and converters leave behind."""
+    tempfile.tempdir = os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("t"))
 
 
 @pytest.fixture(autouse=True)
