@@ -29,7 +29,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from edgekit.benchmarks.suites.deployment.small_bundle import HEADS, save_small_bundle
 from edgekit.bundle import Bundle, load_bundle
 from edgekit.system.own_process import claim_process
 from edgekit.system.telemetry import OWN_PROCESS
@@ -408,6 +407,9 @@ def spotter(once: Callable[..., Path]) -> Bundle:
 def _write_spotter(folder: Path) -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
+
+    # `make arm` tests an installed wheel, which has no suites.
+    from edgekit.benchmarks.suites.deployment.small_bundle import HEADS, save_small_bundle
 
     weights = {
         "stem": np.full((4, 6, 4, 4), 1 / 48, np.float32),
