@@ -32,7 +32,9 @@ from edgekit.bundle import (
     load_bundle,
     save_bundle,
 )
+from edgekit.bundle import manifest as manifest_module
 from edgekit.bundle._external_data import names_other_files
+from edgekit.bundle.manifest import check_choices
 from edgekit.errors import BundleError, OutputError, UsageError
 from edgekit.system.installation import install_line
 
@@ -244,6 +246,23 @@ def test_wrong_manifest(bundle: Bundle, change: Callable[[dict[str, Any]], objec
         load_bundle(bundle.path)
 
 
+@pytest.mark.parametrize(("classes", "fits"), [(64, True), (65, False)])
+def test_a_frame_has_no_more_scores_than_memory_for_them(classes: int, fits: bool) -> None:
+    size = InputSpec(height=2048, width=2048, mean=(0, 0, 0), std=(1, 1, 1))
+    parts = size, CascadeSpec(kind="rgb"), DecodeSpec(stride=2)
+    names = tuple(map(str, range(classes)))
+    words = f"the number of scores of a frame {classes << 20} is not from 1 to {64 << 20}"
+    with contextlib.nullcontext() if fits else pytest.raises(ValueError, match=words):
+        check_choices(*parts, names)
+
+
+def test_no_part_of_a_manifest_can_be_changed() -> None:
+    parts = [part for part in vars(manifest_module).values() if isinstance(part, type)]
+    specs = [part for part in parts if issubclass(part, msgspec.Struct)]
+    assert len(specs) > 10
+    assert all(spec.__struct_config__.frozen for spec in specs if spec is not msgspec.Struct)
+
+
 def test_manifest_that_is_endless(bundle: Bundle) -> None:
     (bundle.path / MANIFEST).write_text("[" * 100_000)
     with pytest.raises(BundleError, match="is not JSON"):
@@ -402,7 +421,9 @@ def test_a_model_that_was_changed_after_the_check_is_not_read(bundle: Bundle) ->
     loaded = load_bundle(bundle.path)
     content = loaded.read_model()
     assert content == bundle.model_path.read_bytes()
-    for changed in (content[:-1] + b"?", content + b"?", b""):
+    # With so many, the checksums of some are above that of the model, and of others below.
+    ends = (content[:-1] + bytes([byte]) for byte in range(20) if byte != content[-1])
+    for changed in (*ends, content + b"?", b""):
         loaded.model_path.write_bytes(changed)
         with pytest.raises(BundleError, match=r"has changed since|bytes, and at most"):
             loaded.read_model()
