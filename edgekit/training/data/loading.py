@@ -11,9 +11,10 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from edgekit._parameters import parameter, write_flags, writes_flags
+from edgekit._printable import size_text
 from edgekit.errors import EdgeKitError, ResourceError
 from edgekit.runtime.cascade import Cascade
 from edgekit.system.own_process import claim_process
@@ -78,7 +79,7 @@ class TrainingSamples(Dataset[Batch | EdgeKitError]):
         batch = Batch(*map(torch.from_numpy, stacked))
         for each in samples:
             cascade.release(each.input)
-        return batch
+        return batch if get_worker_info() is None else _shared(batch)
 
     def _sample(self, cascade: Cascade, epoch: int, number: int, clip: int, frame: int) -> Sample:
         settings = self.settings
@@ -94,6 +95,26 @@ class TrainingSamples(Dataset[Batch | EdgeKitError]):
             np.random.default_rng([settings.seed, epoch, number]),
             settings.augmentation,
         )
+
+
+def _shared(batch: Batch) -> Batch | EdgeKitError:
+    """Moves a batch to memory that the training process can read; returns the error if it is full.
+
+    torch would move it in a thread, which drops a batch that does not fit, and the training would
+    wait for it without end.
+    """
+    tensors = [getattr(batch, name) for name in _FIELDS]
+    try:
+        for tensor in tensors:
+            tensor.share_memory_()
+    except RuntimeError as error:
+        size = size_text(sum(tensor.nbytes for tensor in tensors))
+        return ResourceError(
+            f"The shared memory (/dev/shm) has no space for another batch of {size}: {error}.",
+            hint="Allow more (a container: --shm-size 2g), use fewer processes: "
+            f"{parameter('workers', 1)}, or none: {parameter('workers', 0)}.",
+        )
+    return batch
 
 
 @contextlib.contextmanager

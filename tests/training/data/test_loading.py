@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -12,8 +13,8 @@ import torch
 from torch.utils.data import Dataset
 
 from edgekit._progress import SILENT
-from edgekit.errors import MediaError, ResourceError
-from edgekit.training.data.drawing import Draws
+from edgekit.errors import EdgeKitError, MediaError, ResourceError
+from edgekit.training.data.drawing import BatchKey, Draws
 from edgekit.training.data.loading import TrainingSamples, batches
 from edgekit.training.data.preparing import ClipSource, prepared_clips
 from edgekit.training.optimization.losses import Batch
@@ -92,3 +93,23 @@ def test_a_worker_that_is_killed_while_the_network_learns_is_a_sentence(tmp_path
     keys = Draws(samples.clips, samples.settings)
     with pytest.raises(ResourceError, match="process that prepares samples has ended"):
         _learn_without_a_worker(samples, keys)
+
+
+class _Limited(TrainingSamples):
+    """Makes batches in a process that may not write files of more than 10 kB, shared memory too."""
+
+    def __getitem__(self, key: BatchKey) -> Batch | EdgeKitError:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+        return super().__getitem__(key)
+
+
+def test_shared_memory_that_is_full_is_a_sentence(tmp_path: Path) -> None:
+    samples = samples_of(pictures(tmp_path / "a", 6))
+    limited = _Limited(samples.clips, samples.places, samples.classes, samples.settings)
+    with pytest.raises(
+        ResourceError, match=r"no space for another batch of 4\d\d\.\d kB"
+    ) as caught:
+        made(limited, 1)
+    assert "--shm-size 2g" in caught.value.hint
+    assert "workers=0" in caught.value.hint
+    assert len(made(samples, 1)) == 4
