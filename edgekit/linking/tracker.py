@@ -93,6 +93,7 @@ class OnlineLinker:
         self._look = Look(frame=-1)
         self._seconds: float | None = None
         self._elapsed = np.inf
+        self._forgotten = False
         self._next_id = 0
         self._tracks = _tracks(classes, max_misses, self._history)
 
@@ -136,6 +137,7 @@ class OnlineLinker:
             The tubes that end.
         """
         closed = [] if keep is None else self._close(self._tracks.end(keep))
+        self._forgotten |= keep is not None
         self._frame += frames
         self._held += frames
         return closed
@@ -167,7 +169,7 @@ class OnlineLinker:
         usual = min(elapsed, self._elapsed)
         if before.frame >= 0:
             self._elapsed = elapsed
-        self._look = Look(self._frame, passed, elapsed, usual)
+        self._look = Look(self._frame, passed, elapsed, usual, self._forgotten)
         return self._look
 
     def _step(self, boxes: Array, scores: Array, look: Look) -> list[Tube]:

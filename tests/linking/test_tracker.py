@@ -313,6 +313,18 @@ def test_a_far_stronger_detection_beside_a_paired_one_starts_a_track(every, scor
     assert begun == (None if after is None else 18 + after)
 
 
+@pytest.mark.parametrize(("score", "begun"), [(0.9, True), (0.5, False)])
+def test_after_a_pause_too_a_far_stronger_detection_starts_a_track(score, begun):
+    linker = OnlineLinker(2)
+    noise, actor = (100, 100, [0.05, 0.0]), (104, 102, [0.0, score])
+    linker.update(found(noise))
+    linker.hold(50, ())
+    for _ in range(8):
+        linker.update(found(noise))
+    live = linker.update(found(noise, actor)).live
+    assert any(tube.label == 1 for tube in live) == begun
+
+
 def test_a_live_score_is_a_mean_of_eight_detections_however_far_apart_they_are():
     linker = OnlineLinker(1)
     for index in range(0, 4000, 40):

@@ -47,7 +47,7 @@ class NativeTracks:
         width = -(-classes // matching.LANES) * matching.LANES
         self._classes, self._width, self._max_misses = classes, width, max_misses
         self._history = history
-        self._pace: tuple[float, float] | None = None
+        self._pace: tuple[float, float, bool] | None = None
         self._scratch_size, self._look, self._do_step, self._show = _functions(library)
         self._linking = linking = Linking(
             floor=FLOOR,
@@ -94,8 +94,8 @@ class NativeTracks:
         arrays["boxes"][:found] = boxes
         arrays["scores"][:found, : self._classes] = scores
         linking.found, linking.next_id = found, next_id
-        linking.frame, linking.passed, linking.elapsed, _ = look
-        if (look.elapsed, look.usual) != self._pace:
+        linking.frame, linking.passed, linking.elapsed = look[:3]
+        if look[2:] != self._pace:
             self._keep_pace(look)
         found = self._look(self._at)
         if found < 0:
@@ -137,7 +137,7 @@ class NativeTracks:
         return Live(*(self._arrays[name][:tracks] for name in _LIVE))
 
     def _keep_pace(self, look: Look) -> None:
-        linking, self._pace = self._linking, (look.elapsed, look.usual)
+        linking, self._pace = self._linking, look[2:]
         linking.unsure_lost, linking.most_lost = look.allowed(self._max_misses)
         linking.remembered, linking.outshines = look.remembered(), look.outshines()
         step = kalman.step_of(look.elapsed)

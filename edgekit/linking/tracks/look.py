@@ -28,12 +28,14 @@ class Look(NamedTuple):
         passed: Number of source frames since the previous processed frame.
         elapsed: Time since the previous processed frame, in frames at 25 per second.
         usual: Typical time between two processed frames, from this and the last interval.
+        forgotten: Whether weak tracks have ended because the source had a pause without motion.
     """
 
     frame: int = 0
     passed: int = 1
     elapsed: float = 1.0
     usual: float = 1.0
+    forgotten: bool = False
 
     def allowed(self, most: float) -> tuple[float, float]:
         """Returns how long tracks may be lost: those with few detections, and the others."""
@@ -47,5 +49,5 @@ class Look(NamedTuple):
 
     def outshines(self) -> float:
         """Returns the ratio of scores above which a paired detection does not suppress another."""
-        # If every frame is processed, the strong detection soon gets a track of its own.
-        return TOO_STRONG if self.elapsed > 1 else math.inf
+        # Otherwise weak tracks of most classes exist, and one of them takes the strong detection.
+        return TOO_STRONG if self.elapsed > 1 or self.forgotten else math.inf
