@@ -63,9 +63,9 @@ def lacks_end(path: Path) -> bool:
             if head[:3] == b"\x1f\x07\x00":
                 return size % _DV_FRAMES[head[3] >> 7] > 0
             if head[:4] == b"FLV\x01":
-                return _last_tag(file, size, 13, lambda tag: 15 + _big(tag[1:4])) > size
+                return _last_tag(file, size, 13, _flv_tag) > size
             if head[:4] == b"DKIF":
-                return _last_tag(file, size, 32, lambda tag: 12 + _little(tag[:4])) > size
+                return _last_tag(file, size, 32, _ivf_tag) > size
             if head[:4] == _MXF_KEY:
                 footer = _footer(file)
                 return footer >= size or _last_tag(file, size, footer, _mxf_tag) > size
@@ -94,14 +94,26 @@ def _last_tag(file: BinaryIO, size: int, place: int, length: Callable[[bytes], i
         file: Open file.
         size: Size of the file in bytes.
         place: Offset of the first tag.
-        length: Function that returns the size of a tag, given its first bytes.
+        length: Function that returns the size of a tag, given its first bytes; 0 for bytes that
+            are no tag, such as a second file that was appended.
     """
     for _ in range(_MOST_BOXES):
         if place >= size:
             break
         file.seek(place)
-        place += length(file.read(_TAG_HEAD))
+        if not (size_of_tag := length(file.read(_TAG_HEAD))):
+            break
+        place += size_of_tag
     return place
+
+
+def _flv_tag(head: bytes) -> int:
+    """Returns the size of a tag of sound, pictures or data, and of the number that follows it."""
+    return 15 + _big(head[1:4]) if head[0] & 0x1F in (8, 9, 18) else 0
+
+
+def _ivf_tag(head: bytes) -> int:
+    return 0 if head.startswith(b"DKIF") else 12 + _little(head[:4])
 
 
 def _footer(file: BinaryIO) -> int:
@@ -114,6 +126,8 @@ def _footer(file: BinaryIO) -> int:
 
 def _mxf_tag(head: bytes) -> int:
     """Returns the size of a key of MXF and its value, whose length has one or more bytes."""
+    if not head.startswith(_MXF_KEY):
+        return 0
     first = head[16]
     if first < 0x80:
         return 17 + first
