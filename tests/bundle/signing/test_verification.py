@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import cv2
@@ -191,6 +193,22 @@ def test_a_clock_before_the_signature(
     assert "timedatectl set-ntp true" in why.value.hint
     sign_bundle(bundle.path, str(keys / "ann"))
     assert load_bundle(bundle.path, require_signature=keys / "ann.pub") == bundle
+
+
+@pytest.mark.parametrize(
+    ("days", "is_valid"), [(-5, False), (-2, True), (0, True), (1, True), (3, False)]
+)
+def test_a_signature_with_an_end_counts_from_a_day_before_its_date(
+    bundle: Bundle, keys: Path, monkeypatch: pytest.MonkeyPatch, days: int, is_valid: bool
+) -> None:
+    """Clocks of two machines may differ by a day; each case holds at midnight too."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(int(time.time()) + 86400 * days))
+    sign_bundle(bundle.path, str(keys / "ann"), valid_days=3)
+    report = signature_report(bundle)
+    assert report
+    assert report.valid == is_valid
+    with contextlib.nullcontext() if is_valid else pytest.raises(SignatureError):
+        load_bundle(bundle.path, require_signature=keys / "ann.pub")
 
 
 def test_keys_that_cannot_be_used(signed: Bundle, keys: Path) -> None:
