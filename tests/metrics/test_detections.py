@@ -64,6 +64,16 @@ def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
     assert (first.truth.width, second.truth.width) == (320, 64)
 
 
+def test_boxes_are_written_with_four_decimals_and_scores_with_six(tmp_path: Path) -> None:
+    saved = read_detections(write(tmp_path / "d.json", GOOD))
+    found = Detections(np.full((1, 4), 1 / 3), np.full((1, 3), 2 / 3))
+    video = SavedVideo(saved.videos[0].truth, [found, found])
+    write_detections(tmp_path / "d.json", SavedDetections(saved.classes, [video]))
+    again = read_detections(tmp_path / "d.json").videos[0].detections[1]
+    assert again.boxes.tolist() == [[0.3333] * 4]
+    assert again.scores.tolist() == [[0.666667] * 3]
+
+
 @pytest.mark.parametrize("name", ["d.json", "d.json.gz"])
 def test_writing_and_reading_again_changes_nothing(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -39,6 +39,12 @@ def test_the_analysis_has_the_figures_of_the_evaluation(link: str, frames: str) 
         assert all(one.repaired <= 1 + 1e-12 for one in errors)
 
 
+def test_precisions_have_four_decimals() -> None:
+    values = [value for one in _analysis(saved(8)).frame_classes for value in one.curve]
+    assert values == [round(value, 4) for value in values]
+    assert values != [round(value, 3) for value in values]
+
+
 def test_perfect_detections_have_no_errors() -> None:
     found = _analysis(_perfect(6))
     assert (found.frame_map, found.video_map) == (1.0, 1.0)
