@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -53,7 +54,11 @@ SESSIONS = {
 def modules_after(statement: str) -> set[str]:
     """Returns the names of all modules that are loaded after a statement."""
     code = f"{statement}\nimport sys, json\nprint(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # A measurement of coverage would load modules of its own.
+    environment = {name: text for name, text in os.environ.items() if "COVERAGE" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -38,10 +38,12 @@ def flipped(content, bit):
 
 @given(content=st.binary(), identity=st.text(max_size=20))
 def test_what_was_kept_is_found_under_its_identity_alone(place, content, identity):
-    keep_file(place / "a", content, identity)
-    assert proven_file(place / "a", identity) == content
-    assert proven_file(place / "a", identity + "x") is None
-    assert {path.name for path in place.iterdir()} == {"a", "a" + ENDING}
+    folder = place / "kept"
+    folder.mkdir(exist_ok=True)
+    keep_file(folder / "a", content, identity)
+    assert proven_file(folder / "a", identity) == content
+    assert proven_file(folder / "a", identity + "x") is None
+    assert {path.name for path in folder.iterdir()} == {"a", "a" + ENDING}
 
 
 @given(content=st.binary(), keys=st.lists(st.binary(max_size=64), min_size=2, unique=True))

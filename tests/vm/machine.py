@@ -134,6 +134,12 @@ class Machine:
         """
         return float(self.run("cut -d' ' -f1 /proc/uptime", seconds=BOOT_SECONDS).output)
 
+    def cpu_seconds(self) -> float:
+        """CPU time that QEMU has taken: a guest that is busy takes a second of it per second, but
+        less if this machine has other work."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
     def start(self, command: str, *, seconds: float = 300) -> int:
         """Starts a command in the guest and returns its number for ``result``."""
         number = next(self._numbers)
