@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -114,9 +115,11 @@ def test_who_finds_everything_gets_full_marks(tmp_path, monkeypatch):
     assert result.accuracy.video_map["0.5"] == pytest.approx(1)
 
 
-def test_a_folder_that_exists_needs_force_and_people_get_tables(made, capsys, monkeypatch):
+def test_a_folder_that_exists_needs_force_and_people_get_tables(
+    made, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr(demo, "_FRAMES", 60)
-    _, folder = made
+    folder = shutil.copytree(made[1], tmp_path / "demo")
     assert main(["demo", "-o", str(folder)]) == 3
     assert "--force" in capsys.readouterr().err
     before = (folder / "events.jsonl").stat().st_ino

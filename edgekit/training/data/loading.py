@@ -111,7 +111,7 @@ def _shared(batch: Batch) -> Batch | EdgeKitError:
         size = size_text(sum(tensor.nbytes for tensor in tensors))
         return ResourceError(
             f"The shared memory (/dev/shm) has no space for another batch of {size}: {error}.",
-            hint="Allow more (a container: --shm-size 2g), use fewer processes: "
+            hint="Allow more (shm-size=2g for a container), use fewer processes: "
             f"{parameter('workers', 1)}, or none: {parameter('workers', 0)}.",
         )
     return batch

@@ -110,6 +110,6 @@ def test_shared_memory_that_is_full_is_a_sentence(tmp_path: Path) -> None:
         ResourceError, match=r"no space for another batch of 4\d\d\.\d kB"
     ) as caught:
         made(limited, 1)
-    assert "--shm-size 2g" in caught.value.hint
+    assert "shm-size=2g" in caught.value.hint
     assert "workers=0" in caught.value.hint
     assert len(made(samples, 1)) == 4
