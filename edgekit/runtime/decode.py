@@ -53,6 +53,9 @@ def group(found: Array, classes: int, letterbox: Letterbox) -> Detections:
 
     Returns:
         Boxes in source pixels, clipped to the picture; boxes without area in it are left out.
+
+    Raises:
+        IndexError: A class is unknown.
     """
     library = compiled()
     if library is not None and found.dtype == np.float32:
@@ -144,6 +147,9 @@ def _group_by_numpy(found: Array, classes: int, letterbox: Letterbox) -> Detecti
     boxes = letterbox.to_source(np.asarray(found[:, :4], np.float32))
     seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (found[:, 4] > 0)
     found, boxes = found[seen], boxes[seen]
+    # As an integer, NaN is another class on each kind of processor, and one that exists on ARM.
+    if not ((found[:, 5] > -1) & (found[:, 5] < classes)).all():
+        raise IndexError(f"classes from 0 to {classes - 1} were expected")
     # Classes of one cell share size and offset, so their boxes are equal to the last bit.
     rows: dict[bytes, int] = {}
     owner = [rows.setdefault(row.tobytes(), len(rows)) for row in found[:, :4]]

@@ -35,11 +35,15 @@ def _run(tests: str, cpu: int, wall: float) -> tuple[int, float]:
     while not found:
         found, status = os.waitpid(child, os.WNOHANG)
         if time.monotonic() > until:
-            os.killpg(child, signal.SIGKILL)
+            _kill(child)
         time.sleep(0.02)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # processes that a test left behind
+    _kill(child)  # processes that a test left behind
     return status, _spent() - before
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # ended meanwhile, or has no group of its own yet
+        os.killpg(group, signal.SIGKILL)
 
 
 def _spent() -> float:

@@ -261,7 +261,7 @@ def test_maps_that_do_not_fit_each_other_are_refused(kernel: str) -> None:
 
 
 @pytest.mark.parametrize("kernel", native.setting().available[-2:])
-@pytest.mark.parametrize("label", [3, 1e9, np.nan])
+@pytest.mark.parametrize("label", [-1, 3, 1e9, np.nan])
 def test_a_class_that_is_none_is_refused(kernel: str, label: float) -> None:
     rows = np.array([[1, 1, 5, 5, 0.5, label]], np.float32)
     letterbox = Letterbox.fit((8, 8), (8, 8))
