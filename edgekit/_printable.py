@@ -11,7 +11,15 @@ from collections.abc import Collection
 from itertools import islice
 from typing import Any
 
-__all__ = ["described", "listed", "printable", "printable_json", "printable_struct", "size_text"]
+__all__ = [
+    "described",
+    "listed",
+    "plural",
+    "printable",
+    "printable_json",
+    "printable_struct",
+    "size_text",
+]
 
 _FORMATTING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 """Line separators, direction marks and other invisible characters."""
@@ -32,6 +40,11 @@ def listed(names: Collection[str], between: str = ", ") -> str:
     """Returns a text with the first 50 of some names, and the number of the others."""
     rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return between.join(islice(names, _LISTED)) + rest
+
+
+def plural(noun: str, count: int) -> str:
+    """Returns a regular noun as it follows a number: ``video`` after 1, else ``videos``."""
+    return noun if count == 1 else f"{noun}s"
 
 
 def printable(text: str, *, lines: bool = False) -> str:

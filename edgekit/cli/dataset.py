@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edgekit._printable import plural
 from edgekit.cli.options.shared import FiniteRange, build, common_options, emit_json, stdout_console
 from edgekit.cli.options.types import DATASET, OUT_FILE, OUT_FOLDER
 from edgekit.cli.output.progress_bars import PhaseBars
@@ -130,13 +131,13 @@ def _check(decode: bool, as_json: bool, **values: object) -> None:
             line = f"{fault.video}: {fault.what}" if fault.video else fault.what
             console.print(printable(line), soft_wrap=True)
         if not found.faults:
-            videos = f"{found.videos} video{'s' if found.videos != 1 else ''}"
+            videos = f"{found.videos} {plural('video', found.videos)}"
             console.print(f"{videos}, layout {found.layout}: nothing is wrong.")
     if found.faults:
         hints = list(dict.fromkeys(fault.hint for fault in found.faults if fault.hint))
         count, wrong = len(found.faults), len({fault.video for fault in found.faults} - {""})
         raise AnnotationError(
-            f"{count} fault{'s' if count != 1 else ''} in {choice.root}, in {wrong} of "
+            f"{count} {plural('fault', count)} in {choice.root}, in {wrong} of "
             f"{found.videos} readable videos.",
             hint=" ".join([*hints[:_MOST_HINTS], _CORRECT]),
         )
@@ -224,7 +225,7 @@ def _report(written: WrittenDataset, as_json: bool) -> None:
     console = stdout_console()
     for name, path in written.files.items():
         count = written.videos[name]
-        console.print(f"{path}: {count} video{'s' if count != 1 else ''}", soft_wrap=True)
+        console.print(f"{path}: {count} {plural('video', count)}", soft_wrap=True)
     for count, words in (
         (written.missing, "videos were not found; their names are those of the annotations"),
         (written.cut, "boxes were cut at the edge of their picture"),
@@ -243,7 +244,7 @@ def _show(root: Path, layout: str, found: Statistics) -> None:
         facts.append(
             (
                 "videos" if name == "all" else f"{name} part",
-                f"{part.videos} video{'s' if part.videos != 1 else ''} ({part.found} found), "
+                f"{part.videos} {plural('video', part.videos)} ({part.found} found), "
                 f"{part.frames} frames "
                 f"({part.annotated_frames} annotated), {part.tubes} tubes",
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit._printable import plural
 from edgekit.cli.options.bundles import BUNDLE
 from edgekit.cli.options.linking import (
     LINK_HELP,
@@ -257,7 +258,7 @@ def _show(result: EvalResult) -> None:
     headings = ("class", "frame-AP @0.5", *(f"video-AP @{t}" for t in thresholds))
     print_table(console, headings, rows)
     count = len(result.tubes)
-    videos = f"{count} video{'s' if count != 1 else ''}"
+    videos = f"{count} {plural('video', count)}"
     console.print(f"{videos}, {result.frames} frames, linked by {result.link}.")
     for name, reason in list(result.failures.items())[:MOST_NAMED]:
         console.print(f"{name} failed: {reason}", soft_wrap=True)

@@ -96,7 +96,7 @@ def check_rows(found: Array, classes: int) -> None:
         BundleError: One has an unknown class, or a score over 1.
     """
     counted = found[:, 4] > 0
-    fits = (found[:, 5] > -1) & (found[:, 5] < classes) & (found[:, 4] <= _HIGHEST_SCORE)
+    fits = _are_known(found[:, 5], classes) & (found[:, 4] <= _HIGHEST_SCORE)
     if (fits | ~counted).all():
         return
     row = found[counted & ~fits][0]
@@ -143,12 +143,17 @@ def _neighbourhood_maximum(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.floa
     return high
 
 
+def _are_known(labels: Array, classes: int) -> Array:
+    """Returns which classes of rows exist; NaN does not."""
+    return (labels > -1) & (labels < classes)
+
+
 def _group_by_numpy(found: Array, classes: int, letterbox: Letterbox) -> Detections:
     boxes = letterbox.to_source(np.asarray(found[:, :4], np.float32))
     seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (found[:, 4] > 0)
     found, boxes = found[seen], boxes[seen]
     # As an integer, NaN is another class on each kind of processor, and one that exists on ARM.
-    if not ((found[:, 5] > -1) & (found[:, 5] < classes)).all():
+    if not _are_known(found[:, 5], classes).all():
         raise IndexError(f"classes from 0 to {classes - 1} were expected")
     # Classes of one cell share size and offset, so their boxes are equal to the last bit.
     rows: dict[bytes, int] = {}

@@ -7,7 +7,11 @@ import errno
 from edgekit._parameters import parameter
 from edgekit.errors import ResourceError
 
-__all__ = ["shortage_of"]
+__all__ = ["GPU_MEMORY", "MEMORY", "shortage_of"]
+
+MEMORY = "This process could not allocate more memory."
+GPU_MEMORY = "The GPU has too little memory."
+"""Messages of the shortages of memory, by which a caller knows them."""
 
 _NO_THREAD = "can't start new thread"
 """Text of Python's ``RuntimeError``, which has no error number."""
@@ -52,12 +56,12 @@ def shortage_of(error: BaseException | None) -> ResourceError | None:
         ):
             if isinstance(error, RuntimeError) and any(name in lower for name in _ON_GPU):
                 return ResourceError(
-                    "The GPU has too little memory.",
+                    GPU_MEMORY,
                     hint="End other programs that use it (nvidia-smi lists them), or use a smaller "
                     "model.",
                 )
             return ResourceError(
-                "This process could not allocate more memory.",
+                MEMORY,
                 hint="Raise the limit (ulimit -v; in a systemd unit MemoryMax=), use fewer "
                 "sources, or use a smaller model.",
             )

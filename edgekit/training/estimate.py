@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from edgekit._printable import plural
 from edgekit.runtime.kinds import input_channels
 from edgekit.training.data.clip_index import ClipIndex
 from edgekit.training.settings import Settings
@@ -56,9 +57,9 @@ class Estimate:
         with_workers = memory and self.worker_memory
         workers = f" and {self.worker_memory / 1e9:.1f} GB for its workers" if with_workers else ""
         return (
-            f"{self.clips:,} clip{'s' if self.clips != 1 else ''} with {self.frames:,} frames and "
+            f"{self.clips:,} {plural('clip', self.clips)} with {self.frames:,} frames and "
             f"{self.boxes:,} boxes; {self.samples:,} samples in {self.steps:,} "
-            f"step{'s' if self.steps != 1 else ''}{memory}{workers}."
+            f"{plural('step', self.steps)}{memory}{workers}."
         )
 
 

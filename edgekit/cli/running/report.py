@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from edgekit._printable import plural
 from edgekit.cli.options.shared import stdout_console
 from edgekit.cli.output.tables import print_table
 from edgekit.running.load_cost import ProcessedShare
@@ -53,7 +54,7 @@ def print_report(report: SourceReport, cpu_quota: float | None = None, *, to_std
     state = "Interrupted after" if summary.interrupted else "Done:"
     console.print(
         f"{state} {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS; "
-        f"{summary.dropped} dropped, {count} tube{'s' if count != 1 else ''}.",
+        f"{summary.dropped} dropped, {count} {plural('tube', count)}.",
         soft_wrap=True,
     )
     _print_limits(console, cpu_quota)
@@ -115,14 +116,14 @@ def _print_skipped(console: Console, report: SourceReport, of: str = "") -> None
     else:
         words = (
             f"Changes of up to {gate.threshold:.1f} of 255 levels were noise; motion ended "
-            f"{gate.wakes} pause{'s' if gate.wakes != 1 else ''}."
+            f"{gate.wakes} {plural('pause', gate.wakes)}."
         )
     console.print(f"{of}{words}", soft_wrap=True)
 
 
 def _print_outputs(console: Console, report: SourceReport, of: str = "") -> None:
     if count := report.tally.reconnects:
-        times = f"was lost and reconnected {count} time{'s' if count != 1 else ''}."
+        times = f"was lost and reconnected {count} {plural('time', count)}."
         console.print(f"{of.rstrip(', ') or 'The source'} {times}")
     for sink in report.sinks:
         if words := loss_of(sink):

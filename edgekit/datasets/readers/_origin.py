@@ -55,6 +55,20 @@ class Origin:
             hint=hint or f"Correct the file. Its layout is {self.layout}; see docs/datasets.md.",
         )
 
+    def unseen(self, name: str, path: Path, what: str, error: MediaError) -> AnnotationError:
+        """Returns the error for a video that the layout needs, and that cannot be read.
+
+        Args:
+            name: Name of the video in the annotations.
+            path: Its path.
+            what: What it is needed for.
+            error: Why it cannot be read.
+        """
+        return AnnotationError(
+            f"The layout {self.layout} needs the video '{name}', for its {what}. {error.message}",
+            hint=error.hint if path.exists() else "Put it into the folder videos of the dataset.",
+        )
+
     def read(self, most: int) -> bytes:
         """Returns the content of the file, of at most ``most`` bytes.
 

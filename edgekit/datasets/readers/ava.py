@@ -26,7 +26,7 @@ from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
 from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
 from edgekit.datasets.video_facts import facts_of
-from edgekit.errors import AnnotationError, MediaError
+from edgekit.errors import MediaError
 
 __all__ = ["read_ava"]
 
@@ -140,10 +140,7 @@ def _video(
     except ValueError as error:
         raise origin.wrong(str(error), where) from error
     except MediaError as error:
-        raise AnnotationError(
-            f"The layout ava needs the video '{name}', for its size and rate. {error.message}",
-            hint=error.hint if path.exists() else "Put it into the folder videos of the dataset.",
-        ) from error
+        raise origin.unseen(name, path, "size and rate", error) from error
     fps = _PICTURES_FPS if path.is_dir() else facts.fps
     if facts.frames is None:
         raise origin.wrong("the video does not tell its number of frames", where)

@@ -25,7 +25,7 @@ from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
 from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
 from edgekit.datasets.video_facts import facts_of
-from edgekit.errors import AnnotationError, MediaError
+from edgekit.errors import MediaError
 
 __all__ = ["read_label_studio"]
 
@@ -95,10 +95,7 @@ def _video(
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise origin.wrong(str(error), where) from error
     except MediaError as error:
-        raise AnnotationError(
-            f"The layout label-studio needs the video '{name}', for its size. {error.message}",
-            hint=error.hint if path.exists() else "Put it into the folder videos of the dataset.",
-        ) from error
+        raise origin.unseen(name, path, "size", error) from error
     stated = max((int(one.framesCount or 0) for one in regions), default=0)
     frames = facts.frames or stated
     tubes: list[TruthTube] = []

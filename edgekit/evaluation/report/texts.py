@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgekit._printable import plural
 from edgekit.metrics.analysis.comparison import verdicts
 from edgekit.metrics.analysis.records import Analysis, ErrorFigures, VideoFigures
 from edgekit.metrics.analysis.tracking import TrackingMeasures
@@ -29,7 +30,7 @@ def header_lines(result: EvalResult) -> list[str]:
     video = result.video_map
     compared = [] if result.comparison is None else verdicts(result.comparison, "the other file")
     return [
-        f"{count} video{'s' if count != 1 else ''}, {result.frames} frames, linked by "
+        f"{count} {plural('video', count)}, {result.frames} frames, linked by "
         f"{result.link}, protocol {result.protocol}.",
         f"frame-mAP@0.5 {result.frame_map:.3f}; "
         + "; ".join(f"video-mAP@{at} {value:.3f}" for at, value in video.items())

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgekit._printable import plural
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.bars import Bar, draw_bar, draw_legend
 from edgekit.media.drawing.drawn_boxes import DrawnRun
@@ -144,7 +145,7 @@ def _fitting(thumbnails: Sequence[Thumbnail]) -> list[Thumbnail]:
 def _draw_title(image: Array, info: RunInfo, summary: RunSummary) -> None:
     put_text(image, _ascii(info.source, 90), (_MARGIN, 38), 17, _INK)
     facts = [info.bundle] if info.bundle else []
-    facts.append(f"{summary.frames} frame{'s' if summary.frames != 1 else ''}")
+    facts.append(f"{summary.frames} {plural('frame', summary.frames)}")
     if summary.dropped:
         facts.append(f"{summary.dropped} dropped")
     facts.append(f"{summary.fps:.1f} FPS")

@@ -14,6 +14,7 @@ from edgekit.errors import MediaError, UsageError
 from edgekit.media.sources._pipe import Pipe
 from edgekit.media.sources._raw_pixels import frame_bytes, to_bgr
 from edgekit.media.sources.headers.pixel_aspect import believable_aspect
+from edgekit.media.sources.headers.tracks import INTERLACED_Y4M
 from edgekit.media.sources.source import DEFAULT_FPS, MOST_PIXELS, Source, SourceOptions
 from edgekit.runtime.types import Array, Frame
 
@@ -22,9 +23,6 @@ __all__ = ["RawSource"]
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"YUV4MPEG2"
 _LONGEST_LINE = 1024
-_INTERLACED = ("t", "b", "m")
-"""Values of a y4m header for fields: the top one first, the bottom one first, or mixed."""
-
 _HINT = (
     "Raw frames: ffmpeg -i CLIP -f rawvideo -pix_fmt bgr24 - | "
     "edgekit run --source - --raw-size WxH\n"
@@ -180,7 +178,7 @@ def _parsed(header: str) -> _Form:
             f"'{header.strip()[:80]}' was found.",
             hint="Write it with: ffmpeg -f yuv4mpegpipe -pix_fmt yuv420p",
         ) from None
-    if words.get("I", "p") in _INTERLACED:
+    if f"I{words.get('I', 'p')}" in INTERLACED_Y4M:
         raise MediaError(
             "The y4m on standard input is interlaced; whole frames were expected.",
             hint="Deinterlace it: ffmpeg -i CLIP -vf yadif -f yuv4mpegpipe -pix_fmt yuv420p -",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit._parameters import parameter
-from edgekit._printable import size_text
+from edgekit._printable import plural, size_text
 from edgekit._progress import Progress
 from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.annotations import VideoTruth
@@ -148,7 +148,7 @@ def _fill(
     store.check(need)
     if need.missing:
         say(
-            f"Storing the frames of {len(need.missing)} video{'s' if need.missing[1:] else ''} in "
+            f"Storing the frames of {len(need.missing)} {plural('video', len(need.missing))} in "
             f"{store.folder}: about {size_text(need.missing_bytes)}, once."
         )
     store.make(videos, need, source.workers, progress)

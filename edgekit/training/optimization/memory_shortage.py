@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from edgekit._parameters import parameter
 from edgekit.errors import ResourceError
-from edgekit.system.shortage import shortage_of
+from edgekit.system.shortage import GPU_MEMORY, MEMORY, shortage_of
 from edgekit.training.settings import Settings
 
 __all__ = ["naming_a_smaller_batch"]
@@ -28,9 +28,9 @@ def naming_a_smaller_batch(settings: Settings, processes: int = 1) -> Iterator[N
         yield
     except (RuntimeError, MemoryError) as error:
         shortage = shortage_of(error)
-        if shortage is None or "memory" not in shortage.message:
+        if shortage is None or shortage.message not in (MEMORY, GPU_MEMORY):
             raise
-        where = "The GPU has" if "GPU" in shortage.message else "This machine has"
+        where = "The GPU has" if shortage.message == GPU_MEMORY else "This machine has"
         raise ResourceError(
             f"{where} too little memory for {parameter('batch', settings.batch)} at an input of "
             f"{settings.size[0]}x{settings.size[1]}.",

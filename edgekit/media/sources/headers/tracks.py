@@ -12,7 +12,7 @@ from edgekit.files.reading import open_regular
 from edgekit.media.sources.headers._transport import transport_videos
 from edgekit.media.sources.headers.colours import are_convertible
 
-__all__ = ["Tracks", "tracks_of"]
+__all__ = ["INTERLACED_Y4M", "Tracks", "tracks_of"]
 
 _SEGMENT, _TRACKS, _ENTRY = 0x18538067, 0x1654AE6B, 0xAE
 _TYPE, _VIDEO, _INTERLACED, _COLOUR = 0x83, 0xE0, 0x9A, 0x55B0
@@ -20,7 +20,7 @@ _PRIMARIES, _TRANSFER, _MATRIX, _UNSPECIFIED = 0x55BB, 0x55BA, 0x55B1, 2
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_VIDEO = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
 _LONGEST_LINE = 1024
-_FIELDS = (b"It", b"Ib", b"Im")
+INTERLACED_Y4M = ("It", "Ib", "Im")
 """Words of a y4m header that mark pictures of two fields: top first, bottom first, or mixed."""
 
 _ENCRYPTION = (b"encv", b"sinf")
@@ -64,8 +64,8 @@ def tracks_of(path: Path) -> Tracks:
             if data[0] == 0x47 or data[4] == 0x47:
                 return Tracks(transport_videos(data))
             if data[:10] == b"YUV4MPEG2 ":
-                words = data[:_LONGEST_LINE].partition(b"\n")[0].split()
-                return Tracks(1, interlaced=any(word in _FIELDS for word in words))
+                words = data[:_LONGEST_LINE].partition(b"\n")[0].decode("latin-1").split()
+                return Tracks(1, interlaced=any(word in INTERLACED_Y4M for word in words))
     except (OSError, ValueError, IndexError, struct.error):
         pass
     return Tracks()

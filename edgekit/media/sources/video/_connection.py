@@ -253,6 +253,8 @@ class Connection:
     def _packets(self) -> Generator[_Packet, None, None]:
         # Read all streams: a server that sends only sound must not look like a silent one.
         packets = self._container.demux(*((self._stream,) if self.whole else ()))
+        # An AVI counts frames by their times: an empty chunk repeats a picture.
+        is_avi = self._container.format.name == "avi"
         try:
             while True:
                 begin = time.monotonic()
@@ -261,8 +263,7 @@ class Connection:
                     return
                 if packet.stream_index == self._stream.index and packet.size:
                     self.packets += 1
-                    # An AVI counts frames by their times: an empty chunk repeats a picture.
-                    numbered = self._container.format.name == "avi" and packet.dts is not None
+                    numbered = is_avi and packet.dts is not None
                     self.passed = packet.dts + 1 if numbered else self.packets
                     self.cut = packet.is_corrupt  # this matters if the packet is the last one
                 yield _Packet(packet, time.monotonic() - begin)
