@@ -112,7 +112,7 @@ def process_group(batch: int) -> Iterator[ProcessGroup]:
         _join(group)
         yield group
         group.wait()
-    except RuntimeError as error:
+    except (RuntimeError, ConnectionError) as error:
         if not any(words in str(error).lower() for words in _LOST):
             raise
         raise ResourceError(

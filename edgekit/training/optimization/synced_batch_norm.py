@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+
+from edgekit.training.optimization.gathering import gather
 
 __all__ = ["SyncedBatchNorm2d", "synchronize"]
 
@@ -57,16 +59,12 @@ class _Normalize(torch.autograd.Function):
         momentum: float,
         eps: float,
     ) -> Tensor:
-        processes = distributed.get_world_size()
         own = torch.stack(torch.ops.aten.batch_norm_update_stats(x, None, None, momentum))
-        all_of_them = own.new_zeros(processes, *own.shape)
-        all_of_them[distributed.get_rank()] = own
-        distributed.all_reduce(all_of_them)
-        means, variances = all_of_them.unbind(1)
+        means, variances = gather(own).unbind(1)
         mean = means.mean(0)
         # The variances add up without the cancellation of a mean of squares.
         variance = (variances + (means - mean).square()).mean(0)
-        count = x.numel() // x.shape[1] * processes
+        count = x.numel() // x.shape[1] * len(means)
         running_mean.lerp_(mean, momentum)
         running_var.lerp_(variance * (count / (count - 1)), momentum)
         ctx.save_for_backward(x, weight, mean, variance)
@@ -76,17 +74,16 @@ class _Normalize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, variance = ctx.saved_tensors
-        # With constant statistics, as in evaluation: the part of the statistics is added below.
-        of_x, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             gradients[0],
-            x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True],
+            x, weight, mean, variance, None, None, False, ctx.eps, [False, True, True],
         )  # fmt: skip
-        sums = torch.stack([of_bias, of_weight])
-        distributed.all_reduce(sums)
+        sums = gather(torch.stack([of_bias, of_weight])).sum(0)
         inverse = (variance + ctx.eps).rsqrt()
-        constant, slope = sums / ctx.count * weight * inverse
+        scale = weight * inverse
+        constant, slope = sums / ctx.count * scale
         slope = slope * inverse
         shape = (1, -1, 1, 1)
-        of_x = torch.addcmul(of_x, x, -slope.view(shape))
-        of_x += (slope * mean - constant).view(shape)
+        of_x = torch.addcmul((slope * mean - constant).view(shape), x, -slope.view(shape))
+        of_x.addcmul_(gradients[0], scale.view(shape))
         return of_x, of_weight, of_bias, None, None, None, None

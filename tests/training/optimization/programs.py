@@ -1,15 +1,17 @@
 """Programs that torchrun starts, as ``programs.py NAME FOLDER``; each asserts or writes results.
 
-``norm_of_four`` starts its processes by itself.
+``norms_of_four`` starts its processes by itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import runpy
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,10 +21,12 @@ from torch.nn import functional
 from edgekit._progress import SILENT, Progress
 from edgekit.benchmarks.suites.support.every_command import ARCHITECTURE
 from edgekit.datasets.annotations import read_annotations
+from edgekit.errors import ResourceError
 from edgekit.models.registry import ARCHITECTURES
 from edgekit.training.data.loading import TrainingSamples
 from edgekit.training.data.preparing import ClipSource, prepared_clips
 from edgekit.training.fit import FitOptions, fit
+from edgekit.training.optimization.gathering import gather
 from edgekit.training.optimization.process_group import ProcessGroup, process_group
 from edgekit.training.optimization.synced_batch_norm import synchronize
 from edgekit.training.settings import Settings
@@ -105,8 +109,29 @@ def norm(folder: Path) -> None:
         close(part.eval()(data), whole.eval()(data), rtol=1e-6, atol=1e-5)
 
 
-def norm_of_four(folder: Path) -> None:
-    """Runs ``norm`` in four forks of this process, in an environment like that of torchrun.
+def lost(folder: Path) -> None:
+    """Of four processes, three go on after the fourth has ended, and say that one is lost."""
+    del folder
+    with contextlib.suppress(ResourceError):
+        with process_group(4) as group:
+            gather(torch.ones(2, 3))
+            if group.number == 3:
+                os._exit(0)
+            gather(torch.ones(2, 3))
+        raise AssertionError("nobody noticed")
+
+
+def norms_of_four(folder: Path) -> None:
+    """Runs ``norm`` as on several machines and as on one, and ``lost``."""
+    _in_four_processes(norm, folder, {"TORCHELASTIC_RESTART_COUNT": "0", "LOCAL_WORLD_SIZE": "1"})
+    _in_four_processes(norm, folder, {"TORCHELASTIC_RESTART_COUNT": "1", "LOCAL_WORLD_SIZE": "4"})
+    _in_four_processes(lost, folder, {"TORCHELASTIC_RESTART_COUNT": "2", "LOCAL_WORLD_SIZE": "4"})
+
+
+def _in_four_processes(
+    program: Callable[[Path], None], folder: Path, environment: dict[str, str]
+) -> None:
+    """Runs a program in four forks of this process, in an environment like that of torchrun.
 
     They share the import of torch, which takes longer than all that they do.
     """
@@ -114,9 +139,10 @@ def norm_of_four(folder: Path) -> None:
     for number in range(4):
         child = os.fork()
         if child == 0:
-            os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "4"}
-            norm(folder)
-            return
+            place = {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "4"}
+            os.environ |= environment | place
+            program(folder)
+            sys.exit()
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
 

@@ -77,7 +77,7 @@ def test_two_processes_train_as_one(trained: Path, tmp_path: Path) -> None:
             torch.testing.assert_close(two["weights"][name], value, rtol=1e-3, atol=1e-4)
 
 
-def test_norms_see_the_batch_of_all(tmp_path: Path) -> None:
+def test_norms_see_the_batch_of_all_processes_until_one_ends(tmp_path: Path) -> None:
     store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     environment = {
         **os.environ,
@@ -87,7 +87,7 @@ def test_norms_see_the_batch_of_all(tmp_path: Path) -> None:
         "MASTER_PORT": str(store.port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
     }
-    command = [sys.executable, PROGRAMS, "norm_of_four", str(tmp_path)]
+    command = [sys.executable, PROGRAMS, "norms_of_four", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, env=environment)
     assert done.returncode == 0, done.stderr
 
