@@ -26,7 +26,8 @@ class DatasetReader(Protocol):
             root: Folder of the dataset.
             split: Number of the split, from 1. EdgeKit asks its own layouts without splits for 1
                 only; another layout without splits ignores it.
-            part: ``test`` or ``train``. A layout without parts ignores it.
+            part: ``test`` or ``train``. A layout without parts ignores it; another one returns it
+                as ``Truth.part``.
 
         Raises:
             AnnotationError: A file is missing or does not have the layout.
