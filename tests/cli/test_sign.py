@@ -16,14 +16,13 @@ pytest.importorskip("cryptography")
 
 from edgekit.assets import default_bundle
 from edgekit.cli import main
+from tests.ssh_keys import make_key
 
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     """A private key; its public key is beside it."""
-    words = ["-t", "ed25519", "-N", "", "-C", "ann@desk", "-f", tmp_path / "key"]
-    subprocess.run(["ssh-keygen", "-q", *words], check=True)
-    return tmp_path / "key"
+    return make_key(tmp_path / "key", "ann@desk")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from edgekit.errors import BadInputError
 from release.signing import sign, write_hashes
+from tests.ssh_keys import make_key
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "releasing.md"
 
@@ -19,9 +20,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keyg
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory):
-    path = tmp_path_factory.mktemp("key") / "id_ed25519"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
-    return path
+    return make_key(tmp_path_factory.mktemp("key") / "id_ed25519")
 
 
 @pytest.fixture
@@ -59,8 +58,7 @@ def test_the_documented_commands_refuse_what_was_changed(folder, key, tmp_path, 
     elif wrong == "hashes":
         hashes.write_text(hashes.read_text().upper())
     elif wrong == "key":
-        trusted = tmp_path / "other"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", trusted], check=True)
+        trusted = make_key(tmp_path / "other")
     else:
         (folder / "SHA256SUMS.sig").unlink()
         command = ["ssh-keygen", "-q", "-Y", "sign", "-n", "file", "-f", key, hashes]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import subprocess
 import sys
 import types
 import typing
@@ -58,6 +57,7 @@ from edgekit.targets.profile import PROFILE, Profile
 from edgekit.training import run_folder
 from edgekit.training.optimization.run_state import save_state
 from edgekit.training.result import Epoch
+from tests.ssh_keys import make_key
 
 __all__ = ["CLASSES", "SETTINGS", "WRITERS"]
 
@@ -113,8 +113,7 @@ def _bundle(path: Path) -> None:
         arithmetic=None,
     )
     keep_file(path / PROFILE, msgspec.json.encode(profile), bundle.sha256)
-    key = path.with_name("key")
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-C", "", "-N", "", "-f", key], check=True)
+    key = make_key(path.with_name("key"))
     sign_bundle(path, str(key))
     key.unlink()
     key.with_name("key.pub").rename(path.with_name(f"{path.name}.pub"))

@@ -13,6 +13,7 @@ import pytest
 
 from edgekit.assets import default_bundle
 from edgekit.bundle import Bundle, load_bundle, save_bundle
+from tests.ssh_keys import make_key
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +30,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "locked": "ed25519",
     }
     for name, kind in kinds.items():
-        words = ["-t", kind, "-C", f"{name}@desk", "-N", "secret" if name == "locked" else ""]
-        subprocess.run(["ssh-keygen", "-q", *words, "-f", folder / name], check=True)
+        passphrase = "secret" if name == "locked" else ""
+        make_key(folder / name, f"{name}@desk", kind=kind, passphrase=passphrase)
     return folder
 
 

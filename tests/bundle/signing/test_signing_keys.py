@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from edgekit.bundle.signing.public_keys import read_public_keys
 from edgekit.bundle.signing.signing_keys import signing_key
 from edgekit.errors import BadInputError
+from tests.ssh_keys import make_key
 
 
 def openssl(folder: Path, *words: str) -> str:
@@ -124,9 +125,8 @@ def test_a_key_that_the_agent_does_not_hold(keys: Path, agent: Path) -> None:
 
 
 def test_two_keys_with_the_same_comment(keys: Path, agent: Path, tmp_path: Path) -> None:
-    words = ["-t", "ed25519", "-N", "", "-C", "ann@desk", "-f", tmp_path / "twin"]
-    subprocess.run(["ssh-keygen", "-q", *words], check=True)
-    subprocess.run(["ssh-add", "-q", tmp_path / "twin"], check=True)
+    twin = make_key(tmp_path / "twin", "ann@desk")
+    subprocess.run(["ssh-add", "-q", twin], check=True)
     with pytest.raises(BadInputError, match="found 2"):
         signing_key("agent:ann@desk")
 

@@ -25,6 +25,7 @@ from edgekit.benchmarks.suites.deployment.ssh_devices import (
 )
 from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
+from tests.ssh_keys import make_key
 
 
 @pytest.fixture(scope="session")
@@ -101,10 +102,8 @@ def installed(once, first_release, spot_bundle):
         def make(folder: Path) -> None:
             bundle, words = spot_bundle, []
             if signed:
-                key, bundle = folder / "key", shutil.copytree(spot_bundle, folder / "bundle")
-                subprocess.run(
-                    ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True
-                )
+                key = make_key(folder / "key")
+                bundle = shutil.copytree(spot_bundle, folder / "bundle")
                 sign_bundle(bundle, str(key))
                 words = ["--service", "none", "--require-signature", f"{key}.pub"]
             device, _, _ = first_release(folder, bundle, *words)

@@ -17,6 +17,7 @@ from edgekit.benchmarks.suites.deployment.bad_releases import make_bundle
 from edgekit.bundle import load_bundle, save_bundle
 from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
+from tests.ssh_keys import make_key
 
 pytestmark = pytest.mark.long
 
@@ -133,8 +134,7 @@ def test_a_broken_bundle_never_replaces_the_old_one(
 def test_a_signature_is_required_and_copied(deployed, deploy, spot_bundle, tmp_path):
     pytest.importorskip("cryptography")
     device, _, _ = deployed
-    key, bundle = tmp_path / "key", other_bundle(spot_bundle, tmp_path)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    key, bundle = make_key(tmp_path / "key"), other_bundle(spot_bundle, tmp_path)
     required = ("device-a", bundle, "--require-signature", f"{key}.pub")
     status, found = deploy(*required)
     assert (status, found["error"]["code"]) == (3, "signature")

@@ -14,6 +14,7 @@ pytest.importorskip("cryptography")
 from edgekit.bundle import load_bundle, save_bundle
 from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
+from tests.ssh_keys import make_key
 
 pytestmark = pytest.mark.long
 
@@ -21,11 +22,7 @@ pytestmark = pytest.mark.long
 @pytest.fixture
 def keys(tmp_path) -> tuple[Path, Path]:
     """Two private keys; their public keys are beside them."""
-    files = (tmp_path / "ann", tmp_path / "bob")
-    for key in files:
-        words = ["-t", "ed25519", "-N", "", "-C", f"{key.name}@desk", "-f", str(key)]
-        subprocess.run(["ssh-keygen", "-q", *words], check=True)
-    return files
+    return make_key(tmp_path / "ann", "ann@desk"), make_key(tmp_path / "bob", "bob@desk")
 
 
 @pytest.fixture

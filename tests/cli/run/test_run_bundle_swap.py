@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 
 import cv2
 import pytest
 
 from edgekit.cli import main
+from tests.ssh_keys import make_key
 
 LIMIT = 120
 
@@ -203,8 +203,7 @@ def test_a_bundle_that_fails_leaves_the_old_one_running(
 
 def test_a_required_signature_is_required_of_every_bundle(swapping, make_spot_bundle, tmp_path):
     pytest.importorskip("cryptography")
-    key = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    key = make_key(tmp_path / "key")
     first, unsigned, signed = (make_spot_bundle(name) for name in ("one", "unsigned", "two"))
     for bundle in (first, signed):
         assert main(["sign", str(bundle), "--key", str(key)]) == 0
