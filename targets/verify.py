@@ -16,7 +16,7 @@ from edgekit.bundle import DecodeSpec, HeadCheck, Manifest, Verification
 from edgekit.errors import BoundError, BundleError, MediaError, UsageError
 from edgekit.files.reading import is_there
 from edgekit.runtime.cascade import Cascade
-from edgekit.runtime.decode import check_rows, peaks
+from edgekit.runtime.decode import check_rows, peaks, sigmoid
 from edgekit.runtime.iou import unordered_iou
 from edgekit.runtime.types import Array
 from edgekit.targets.base import Session
@@ -193,8 +193,7 @@ def _compare_rows(
     it, or with the last score that was found.
     """
     logits, sizes, offsets = (heads[name][0] for name in ("hm", "wh", "reg"))
-    with np.errstate(over="ignore"):  # below -88, the score is 0
-        scores = 1 / (1 + np.exp(-logits))
+    scores = sigmoid(logits)
     places = np.indices(logits.shape[1:])[::-1].reshape(2, -1) + offsets.reshape(2, -1)
     half = sizes.reshape(2, -1) / 2
     boxes = np.concatenate([places - half, places + half]).T * decode.stride

@@ -13,7 +13,7 @@ from edgekit.runtime.native import decode as native
 from edgekit.runtime.native.library import compiled
 from edgekit.runtime.types import Array, Detections
 
-__all__ = ["check_rows", "decode", "group", "peaks"]
+__all__ = ["check_rows", "decode", "group", "peaks", "sigmoid"]
 
 _HIGHEST_SCORE = 1.01
 """Largest valid score: slightly over 1, because of rounding."""
@@ -38,9 +38,15 @@ def peaks(outputs: Mapping[str, Array], top_k: int, stride: int) -> npt.NDArray[
         values, result = native.peaks(library, logits, sizes, offsets, top_k, stride)
     else:
         values, result = _peaks_by_numpy(logits, sizes, offsets, top_k, stride)
-    with np.errstate(over="ignore"):  # below -88, the score is 0
-        result[:, 4] = 1 / (1 + np.exp(-values))
+    result[:, 4] = sigmoid(values)
     return result
+
+
+def sigmoid(logits: Array) -> Array:
+    """Returns the scores of logits."""
+    with np.errstate(over="ignore"):  # below -88, the score is 0
+        scores: Array = 1 / (1 + np.exp(-logits))
+    return scores
 
 
 def group(found: Array, classes: int, letterbox: Letterbox) -> Detections:
