@@ -24,8 +24,9 @@ from edgekit.quantization.build import check_float, quantize_bundle, recipe_of
 from edgekit.quantization.frames import CalibrationFrames, gather, shipped_float
 from edgekit.quantization.options import QuantizeOptions
 from edgekit.quantization.registry import quantizer
+from edgekit.quantization.report.latency import compare_latency
 from edgekit.quantization.report.page import to_html
-from edgekit.quantization.report.report import RoundingReport, compare_latency, report
+from edgekit.quantization.report.report import RoundingReport, report
 from edgekit.quantization.tubes_loss import TubesLoss
 from edgekit.targets.build import bundle_path
 from edgekit.targets.bundle_choice import another_bundle, as_bundle, take

@@ -20,8 +20,9 @@ from edgekit.calibration.store import Store
 from edgekit.cli.output.tables import print_grid
 from edgekit.quantization.base import LAST
 from edgekit.quantization.build import quantize_bundle
+from edgekit.quantization.report.latency import compare_latency
 from edgekit.quantization.report.page import to_html
-from edgekit.quantization.report.report import compare_latency, report
+from edgekit.quantization.report.report import report
 from edgekit.quantization.report.tables import (
     by_damage,
     left_float,
