@@ -76,9 +76,3 @@ class Letterbox:
         limit = np.array([self.source_width, self.source_height] * 2, boxes.dtype)
         inside: Array = np.clip((boxes - shift) / scale, 0, limit)
         return inside
-
-    def to_input(self, boxes: Array) -> Array:
-        """Returns boxes (n, 4) in source pixels as input pixels, unclipped."""
-        scale, shift = [self.scale_x, self.scale] * 2, [self.left, self.top] * 2
-        moved: Array = boxes * np.array(scale) + np.array(shift)
-        return moved

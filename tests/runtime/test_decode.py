@@ -138,34 +138,6 @@ def test_rows_of_a_model_that_decodes_are_taken_as_they_are() -> None:
     np.testing.assert_array_equal(found.scores, expected.scores)
 
 
-@settings(max_examples=100, deadline=None)
-@given(
-    source=st.tuples(st.integers(1, 4000), st.integers(1, 4000)),
-    target=st.tuples(st.sampled_from([64, 256, 288]), st.sampled_from([64, 256, 512])),
-    seed=st.integers(0, 1000),
-)
-def test_letterbox_leads_boxes_back(
-    source: tuple[int, int], target: tuple[int, int], seed: int
-) -> None:
-    letterbox = Letterbox.fit(source, target)
-    corners = np.random.default_rng(seed).uniform(0, 1, (5, 2, 2))
-    boxes = np.sort(corners, 1).reshape(5, 4) * (source[1], source[0], source[1], source[0])
-    inside = letterbox.to_input(boxes)
-    assert inside.min() >= -1e-9
-    assert (inside <= np.array([target[1], target[0]] * 2) + 1e-9).all()
-    np.testing.assert_allclose(letterbox.to_source(inside), boxes, atol=1e-6 * max(source))
-
-
-def test_letterbox_puts_the_picture_where_it_says() -> None:
-    image = np.zeros((120, 240, 3), np.uint8)
-    image[40:80, 60:180] = 255
-    letterbox = Letterbox.fit((120, 240), (128, 128))
-    bright = np.argwhere(letterbox.apply(image)[:, :, 0] > 127)
-    box = letterbox.to_input(np.array([[60.0, 40.0, 180.0, 80.0]]))[0]
-    found = [bright[:, 1].min(), bright[:, 0].min(), bright[:, 1].max() + 1, bright[:, 0].max() + 1]
-    np.testing.assert_allclose(found, box, atol=1)
-
-
 def with_kernel(kernel: str, call: Callable[[], Result]) -> Result:
     with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
         patch.setenv(native.VARIABLE, kernel)
