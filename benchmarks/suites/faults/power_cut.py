@@ -61,7 +61,6 @@ def camera_on_loopback(
     fps: float = _FPS,
     *,
     flows: threading.Event | None = None,
-    port: int = 0,
 ) -> Iterator[str]:
     """Serves pictures repeatedly, as a network camera does; yields the address.
 
@@ -69,7 +68,6 @@ def camera_on_loopback(
         images: Pictures, (H, W, 3) uint8, BGR.
         fps: Pictures per second.
         flows: Event without which nothing is sent while it is not set.
-        port: Port on 127.0.0.1; 0 for any that is free.
     """
     connections: list[socket.socket] = []
     pictures = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
@@ -94,7 +92,7 @@ def camera_on_loopback(
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

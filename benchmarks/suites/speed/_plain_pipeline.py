@@ -46,7 +46,7 @@ class PlainPipeline:
         lowering: Lowering of the deformable convolutions.
     """
 
-    def __init__(self, checkpoint: Path, side: int = 256) -> None:
+    def __init__(self, checkpoint: Path, side: int) -> None:
         self._network: Any = load_checkpoint(checkpoint).network
         self._size = (side, side)
         self.lowering = self._fastest()
@@ -156,8 +156,9 @@ def play_plain(video: Path, frames: int) -> Lap:
     )
 
 
-def product_rate(side: int = 1024) -> float:
+def product_rate() -> float:
     """Returns this process's operations per second in a product of two float32 matrices."""
+    side = 1024
     left, right = torch.rand(side, side), torch.rand(side, side)
     taken = statistics.median(_seconds(lambda: left @ right) for _ in range(15))
     return 2 * side**3 / taken

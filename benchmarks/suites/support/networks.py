@@ -40,9 +40,7 @@ _THRESHOLD = -0.85
 """Logit of the score 0.3, from which a detection counts."""
 
 
-def random_weights(
-    store: Store, arch: str, *, classes: int = 24, side: int = 256, seed: int = 0
-) -> Path:
+def random_weights(store: Store, arch: str, *, classes: int = 24, side: int = 256) -> Path:
     """Returns a checkpoint with random weights.
 
     Args:
@@ -50,17 +48,16 @@ def random_weights(
         arch: Name in ``edgekit.models.registry.ARCHITECTURES``.
         classes: Number of heatmap channels.
         side: Side in pixels of the pictures for the statistics; a multiple of 32.
-        seed: Seed for the weights.
     """
     from edgekit.models.checkpoints import save_checkpoint
 
     name = f"{arch}-{classes}"
 
     def make(folder: Path) -> None:
-        network = _settled(arch, classes, side, seed)
+        network = _settled(arch, classes, side)
         save_checkpoint(folder / f"{name}.safetensors", network, {"name": json.dumps(name)})
 
-    key = key_of(arch, classes, side, seed, version("torch"))
+    key = key_of(arch, classes, side, version("torch"))
     return store.folder("random", key, make) / f"{name}.safetensors"
 
 
@@ -88,7 +85,7 @@ def quantized(store: Store, bundle: Path, footage: Path) -> Path:
     return store.folder("int8", key, make) / name
 
 
-def _settled(arch: str, classes: int, side: int, seed: int) -> nn.Module:
+def _settled(arch: str, classes: int, side: int) -> nn.Module:
     import torch
     from torch import nn
 
@@ -99,7 +96,7 @@ def _settled(arch: str, classes: int, side: int, seed: int) -> nn.Module:
 
     pictures = torch.from_numpy(_inputs(side))
     with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         network = cast("CenterNet | Lite0", build(arch, classes=classes))
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
