@@ -124,6 +124,20 @@ def test_only_the_published_protocol_lets_a_box_match_another_class() -> None:
     assert published.frame_ap[0] == pytest.approx(2.0)
 
 
+def test_the_seconds_are_those_since_the_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [50.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    class Slow(SavedVideo):
+        def load(self) -> SavedVideo:
+            now[0] += 60
+            return self
+
+    made = [video("a", 0, 0), video("b", 1, 1)]
+    slow: list[SavedVideo] = [Slow(each.truth, each.detections) for each in made]
+    assert evaluate(SavedDetections(CLASSES, slow)).seconds == 120
+
+
 def processes() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
 

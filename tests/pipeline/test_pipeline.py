@@ -426,6 +426,19 @@ def test_every_stage_has_times_that_agree():
             assert times.total == pytest.approx(sum(result.ms[stage] for result in sink.results))
 
 
+def test_a_run_may_last_longer_than_the_machine_has_run_before_it(monkeypatch):
+    now = [50.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    class Slow(Source):
+        def read(self):
+            now[0] += 10
+            return super().read()
+
+    summary = run(Slow(frames(range(9))))[1]
+    assert (summary.seconds, summary.fps) == (100, 0.09)
+
+
 def test_percentiles_are_right_to_one_percent(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])

@@ -2,12 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from edgekit.errors import AnnotationError, UsageError
+from edgekit.metrics.analysis import comparison
+from edgekit.metrics.analysis.bootstrap import frame_maps
 from edgekit.metrics.analysis.comparison import Comparison, Difference, compare, verdicts
 from edgekit.metrics.detections import SavedDetections, SavedVideo
+from edgekit.metrics.eval_result import EvalResult
 from edgekit.metrics.evaluate import evaluate
+from edgekit.runtime.types import Array
 from tests.metrics.analysis.made import saved
 
 GOOD, BAD = evaluate(saved(24, right=0.9)), evaluate(saved(24, seed=1, right=0.3))
@@ -58,6 +63,23 @@ def test_the_order_of_the_videos_does_not_matter() -> None:
 def test_equal_seeds_give_equal_intervals() -> None:
     assert compare(GOOD, BAD) == compare(GOOD, BAD)
     assert compare(GOOD, BAD) != compare(GOOD, BAD, seed=1)
+
+
+def test_both_are_scored_on_the_same_thousand_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def scored(result: EvalResult, weights: Array, every: bool) -> Array:
+        given.append(weights)
+        return frame_maps(result, weights, every)
+
+    monkeypatch.setattr(comparison, "frame_maps", scored)
+    compare(GOOD, BAD)
+    ours, theirs = given
+    np.testing.assert_array_equal(ours, theirs)
+    figures, draws = ours[0], ours[1:]
+    assert figures.tolist() == [1] * 24
+    assert draws.shape == (1000, 24)
+    assert set(draws.sum(axis=1)) == {24}
 
 
 def _without_one() -> SavedDetections:

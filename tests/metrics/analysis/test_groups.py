@@ -44,6 +44,29 @@ def test_cover_is_the_share_of_a_box_behind_another() -> None:
     np.testing.assert_allclose(covered, [0, 0, 0.5, 0.5, 0.25, 0.25, 0, 0])
 
 
+def test_cover_by_an_actor_who_comes_in_the_last_frame() -> None:
+    first = TruthTube(0, 0, np.tile([0.0, 0, 40, 40], (4, 1)))
+    second = TruthTube(1, 3, np.tile([20.0, 0, 100, 40], (6, 1)))
+    covered = properties([first, second], SIZE)[:, 2]
+    np.testing.assert_allclose(covered, [0, 0, 0, 0.5, 0.25, 0, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("share", "name"),
+    [
+        (0.99 / 64, "under 1/64 of the picture"),
+        (1 / 64, "1/64 to 1/16"),
+        (0.99 / 16, "1/64 to 1/16"),
+        (1 / 16, "1/16 to 1/4"),
+        (0.99 / 4, "1/16 to 1/4"),
+        (1 / 4, "over 1/4"),
+    ],
+)
+def test_a_size_is_in_the_group_of_that_name(share: float, name: str) -> None:
+    groups = group_counts(np.array([[share, 1.0, 0.0]]), np.array([True]))
+    assert [g.name for g in groups if g.property == "size" and g.boxes] == [name]
+
+
 def test_each_box_is_in_one_group_of_each_property() -> None:
     tubes = [_moving(step, side=side) for step in (0, 2, 9) for side in (10, 30, 60, 200)]
     values = properties(tubes, SIZE)

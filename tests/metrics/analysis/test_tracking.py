@@ -56,6 +56,15 @@ def test_a_track_in_two_halves_is_worse_as_a_track_only() -> None:
     assert found.id_switches == sum(len(video.truth) for video in result.videos)
 
 
+def test_annotated_boxes_after_the_end_of_a_video_are_missed() -> None:
+    pytest.importorskip("trackeval", reason="the package trackeval is not installed")
+    halves = _with_tubes(_perfect(6), cut=True)
+    videos = [replace(video, final=video.final[::2], length=15) for video in halves.videos]
+    assert {tube.end for video in videos for tube in video.final} == {14}
+    found = tracking.tracking_measures(replace(halves, videos=videos))
+    assert (found.det_a, found.ass_a) == pytest.approx((0.5, 0.5))
+
+
 def test_real_tubes_and_videos_without_any() -> None:
     pytest.importorskip("trackeval", reason="the package trackeval is not installed")
     data = saved(8, right=0.8)

@@ -144,16 +144,28 @@ def test_a_source_that_fails_is_opened_anew(play, caplog, failure, reason):
 
 def test_indices_and_times_go_on_after_an_outage(play, clock):
     back = threading.Event()
-    _, reader = play([SMALL] * 3 + [None], [back, *[SMALL] * 2])
+    _, reader = play([SMALL] * 3 + [None], [back, *[SMALL] * 4])
     frames = take(reader, 3)
     clock.now += 10.0
     back.set()
-    frames += take(reader, 2)
+    frames += take(reader, 4)
     # 10 seconds at 25 frames a second, the frame itself is not lost.
-    assert [frame.index for frame in frames] == [0, 1, 2, 252, 253]
+    assert [frame.index for frame in frames] == [0, 1, 2, 252, 253, 254, 255]
     steps = np.diff([frame.time for frame in frames])
-    assert steps == pytest.approx([1 / 25, 1 / 25, 10, 1 / 25])
-    assert reader.position == 254
+    assert steps == pytest.approx([1 / 25, 1 / 25, 10, 1 / 25, 1 / 25, 1 / 25])
+    assert reader.position == 256
+
+
+def test_a_source_that_comes_late_begins_at_the_time_that_has_passed(play, clock, caplog):
+    there = threading.Event()
+    _, reader = play([GONE], [there, *[SMALL] * 2])
+    clock.now += 10.0
+    there.set()
+    frames = take(reader, 2)
+    assert [frame.index for frame in frames] == [249, 250]
+    assert [frame.time for frame in frames] == pytest.approx([10, 10 + 1 / 25])
+    assert "camera is not there and will be opened again. The cable is out." in caplog.text
+    assert "camera is there after 10.0 seconds." in caplog.text
 
 
 def test_a_reader_that_is_stuck_is_left_behind(play, clock, caplog):
@@ -270,6 +282,7 @@ def test_a_run_of_some_seconds_ends_in_an_outage_too(play, clock, monkeypatch):
     wait_for(lambda: not reader.health().connected)
     clock.now += 5
     assert reader.next() is None
+    assert reader.away == "It gave no picture in the last 5.0 seconds of the run. It ended."
 
 
 def test_an_opening_that_never_returns_is_left_too(play, clock):
