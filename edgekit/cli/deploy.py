@@ -78,8 +78,9 @@ _LOG = logging.getLogger(__name__)
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Seconds for which a new release is on trial. It is kept if it processes about "
-    "as many frames as the earlier release; otherwise the device goes back to that one.",
+    help="Seconds for which a new release is on trial. It is kept if its health is as good as "
+    "that of the earlier release and it processes at least half as many frames per second; "
+    "otherwise the device goes back to the earlier release.",
 )
 @click.option(
     "--bench-frames",
