@@ -43,6 +43,8 @@ _CLOCK, _MONOTONIC = 0xE000, 0x2000
 _BUFFERS = 4
 _POLL = 0.1
 _BRIEFLY = 0.001
+_UNREGISTERING = 0.5
+"""Seconds that Linux may need to unregister a camera which is unplugged."""
 
 
 class Mode(NamedTuple):
@@ -184,8 +186,12 @@ class V4L2Capture:
 
     def close(self) -> None:
         """Ends the stream and closes the device."""
-        with contextlib.suppress(OSError):
+        try:
             self._ask(_STREAM_OFF, bytearray(struct.pack("=I", _CAPTURE)))
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                # Linux 6.1 kills a process that closes a USB camera while it is unregistered.
+                time.sleep(_UNREGISTERING)
         for buffer in self._buffers:
             with contextlib.suppress(BufferError):  # a traceback still holds the buffer's bytes
                 buffer.close()

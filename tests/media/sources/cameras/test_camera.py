@@ -346,6 +346,19 @@ def test_a_camera_that_is_unplugged_says_so_with_its_name_as_it_is(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("number", "calls"), [(errno.ENODEV, ["sleep", "close"]), (5, ["close"])])
+def test_an_unplugged_camera_is_closed_after_a_pause(driver, monkeypatch, number, calls):
+    found = []
+    source = opened(driver)
+    driver.error[19] = number
+    with monkeypatch.context() as changed:
+        changed.setattr(time, "sleep", lambda seconds: found.append("sleep"))
+        close = os.close
+        changed.setattr(os, "close", lambda descriptor: (found.append("close"), close(descriptor)))
+        source.close()
+    assert found == calls
+
+
 @pytest.mark.parametrize(
     "path",
     ["/dev/video63", "/dev/v4l/by-id/usb-Nobody_Cam-video-index0", "/dev/front-door"],
