@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from edgekit.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,9 +50,21 @@ def modules() -> dict[Path, list[str]]:
     return found
 
 
+@cache
+def trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse("\n".join(lines)) for path, lines in modules().items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_trees_for_other_tests() -> Iterator[None]:
+    """Forgets the trees: the collector of cycles would look at each of their objects."""
+    yield
+    trees.cache_clear()
+
+
 def definitions(*kinds: type) -> Iterator[tuple[Path, list[str], ast.AST]]:
     for path, lines in modules().items():
-        for node in ast.walk(ast.parse("\n".join(lines))):
+        for node in ast.walk(trees()[path]):
             if isinstance(node, kinds):
                 yield path, lines, node
 
@@ -114,10 +128,10 @@ def public_annotations(body: list[ast.stmt]) -> Iterator[tuple[str, int, ast.exp
 
 def test_no_public_signature_has_any():
     found = {}
-    for path, lines in modules().items():
+    for path in modules():
         if "suites" in path.parts or not all(map(is_public, path.with_suffix("").parts)):
             continue
-        for name, line, annotation in public_annotations(ast.parse("\n".join(lines)).body):
+        for name, line, annotation in public_annotations(trees()[path].body):
             parts = [part for part in ast.walk(annotation) if isinstance(part, ast.Name)]
             if any(part.id == "Any" for part in parts):
                 found[f"{path} {name}"] = line

@@ -32,7 +32,10 @@ def modules_that_import(names):
     """Of EdgeKit, those that have an import statement of one of the packages."""
     for folder, _, files in os.walk(PACKAGE, followlinks=True):
         for path in (Path(folder, file) for file in files if file.endswith(".py")):
-            for node in ast.walk(ast.parse(path.read_text())):
+            text = path.read_text()
+            if not any(name in text for name in names):
+                continue  # parsing all modules takes seconds
+            for node in ast.walk(ast.parse(text)):
                 named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
                 named += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 if any(name.split(".")[0] in names for name in named):
