@@ -95,7 +95,7 @@ def test_equal_parts_have_equal_keys_and_others_do_not():
 def test_what_other_code_has_made_is_not_found(tmp_path):
     package = Path(edgekit.__file__).parent
     copy = tmp_path / "edgekit"
-    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("assets", "__pycache__"))
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("assets", "*.pyc.*"))
 
     def key():
         code = "from edgekit.calibration.store import key_of; print(key_of(1))"
