@@ -176,6 +176,7 @@ def main() -> None:
     alone = work(clips, folder / "alone")
     changed = changes(before)
     assert not changed, changed
+    assert alone["ended"], "the comparison would be of nothing"
     assert not ENVIRONMENT - {"ORT_DISABLE_TELEMETRY"}, ENVIRONMENT  # while it was imported
     ENVIRONMENT.clear()
 

@@ -19,7 +19,7 @@ PROGRAM = Path(__file__).with_name("host_program.py")
 def test_a_program_with_threads_stays_as_it_is(tmp_path):
     pytest.importorskip("av")
     footage = tmp_path / "footage"
-    write_dataset(footage, [161], frames=20)
+    write_dataset(footage, [161], frames=12)
     own = {*OWN_PROCESS, *own_process._SETTINGS}
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(footage), str(tmp_path)],
