@@ -173,10 +173,12 @@ def test_a_wrapped_checkpoint_gives_the_same_model(
     assert "Taken: ema. Not taken: state_dict.model." in caplog.text
 
 
-def test_a_model_of_voc_runs_as_it_comes(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_of_voc_runs_as_it_comes(
+    own_networks: None, here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     torch.manual_seed(0)
-    network = build("resdcn18", classes=20, channels=3)
-    name = "ctdet_pascal_resdcn18_384"
+    network = build("small-deformable", classes=20, channels=3)
+    name = "ctdet_pascal_small_384"
     torch.save({"epoch": 70, "state_dict": network.state_dict()}, here / f"{name}.pth")
     assert run(["export", f"{name}.pth", "--dcn", "deform_conv"]) == 0
     bundle = load_bundle(here / "artifacts" / f"{name}-onnx-fp32")
