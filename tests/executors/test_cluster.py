@@ -61,12 +61,32 @@ def scheduler(tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def cluster(scheduler: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    # Workers take long to start on a machine with other work.
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits for workers, which take long to start on a machine with other work."""
     monkeypatch.setattr(module, "_TIMEOUT", 600)
+
+
+@pytest.fixture
+def doomed(scheduler: Cluster, patient: None) -> Cluster:
+    """A cluster of which a test may kill processes."""
     scheduler.add_worker()
     scheduler.add_worker()
     return scheduler
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    pytest.importorskip("distributed", reason="the package distributed is not installed")
+    with Cluster(tmp_path_factory.mktemp("cluster")) as made:
+        made.add_worker()
+        made.add_worker()
+        yield made
+
+
+@pytest.fixture
+def cluster(standing: Cluster, patient: None) -> Cluster:
+    """The cluster of all tests that leave it whole: its start takes seconds."""
+    return standing
 
 
 def _pids(folder: Path) -> list[int]:
@@ -86,33 +106,33 @@ def test_work_runs_on_the_workers_and_errors_arrive(
     assert "Its dashboard: http://" in caplog.text
 
 
-def test_the_work_of_a_lost_worker_runs_again(cluster: Cluster) -> None:
-    with open_cluster(cluster.address) as executor:
-        held = executor.submit(exec, WAITS.format(str(cluster.folder)))
-        (pid,) = wait_for(lambda: _pids(cluster.folder))
-        cluster.kill_pid(pid)
-        (cluster.folder / "go").touch()
+def test_the_work_of_a_lost_worker_runs_again(doomed: Cluster) -> None:
+    with open_cluster(doomed.address) as executor:
+        held = executor.submit(exec, WAITS.format(str(doomed.folder)))
+        (pid,) = wait_for(lambda: _pids(doomed.folder))
+        doomed.kill_pid(pid)
+        (doomed.folder / "go").touch()
         assert held.result() is None
         assert executor.submit(pow, 3, 2).result() == 9
 
 
-def test_work_that_kills_its_workers_is_an_error(cluster: Cluster) -> None:
+def test_work_that_kills_its_workers_is_an_error(doomed: Cluster) -> None:
     for _ in range(3):
-        cluster.add_worker()
-    with open_cluster(cluster.address) as executor:
+        doomed.add_worker()
+    with open_cluster(doomed.address) as executor:
         lost = executor.submit(eval, "__import__('os')._exit(1)")
         with pytest.raises(LostWorkerError):
             lost.result()
 
 
-def test_a_cluster_that_goes_away_is_an_error_with_the_way_on(cluster: Cluster) -> None:
-    with open_cluster(cluster.address) as executor:
-        held = executor.submit(exec, WAITS.format(str(cluster.folder)))
-        wait_for(lambda: _pids(cluster.folder))
-        cluster.kill("scheduler")
+def test_a_cluster_that_goes_away_is_an_error_with_the_way_on(doomed: Cluster) -> None:
+    with open_cluster(doomed.address) as executor:
+        held = executor.submit(exec, WAITS.format(str(doomed.folder)))
+        wait_for(lambda: _pids(doomed.folder))
+        doomed.kill("scheduler")
         with pytest.raises(ClusterError) as caught:
             held.result()
-    (cluster.folder / "go").touch()
+    (doomed.folder / "go").touch()
     assert "was lost" in caught.value.message
     assert "The same command continues from there" in caught.value.hint
 
@@ -172,19 +192,22 @@ def test_without_the_package_its_line_is_reported(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_evaluation_on_a_cluster_is_one_of_this_machine(
-    cluster: Cluster, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    root = cluster.folder / "clips"
+    root = tmp_path / "clips"
     write_dataset(root, (1, 2, 3), frames=12)
     (root / "puppets-3.avi").write_bytes(b"no video")
     files = []
-    monkeypatch.chdir(cluster.folder)
+    monkeypatch.chdir(tmp_path)
     for name, more in (("here", []), ("there", ["--cluster", cluster.address])):
         words = ["eval", str(default_bundle()), "--root", "clips", "--threads", "1"]
         assert main([*words, "--results", name, "--json", *more]) == 3
         shown = json.loads(capfd.readouterr().out)
         assert list(shown["failures"]) == ["puppets-3.avi"]
-        folder = cluster.folder / name
+        folder = tmp_path / name
         files.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert files[0] == files[1]
     assert len(files[0]) == 2
