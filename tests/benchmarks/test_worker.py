@@ -56,10 +56,13 @@ def demo_clip(once):
 
 
 @pytest.fixture
-def job(demo_clip):
+def job(demo_clip, spotter, monkeypatch):
+    # On a busy machine the times do not settle before the twelfth pass.
+    monkeypatch.setattr(worker, "_MOST_PASSES", 2)
+
     def make(**more) -> Job:
         said = {"source": str(demo_clip), "frames": 12, "runtime": "onnxruntime"}
-        said |= {"threads": 1, "arithmetic": None, "bundle": str(default_bundle())}
+        said |= {"threads": 1, "arithmetic": None, "bundle": str(spotter.path)}
         return Job(**{**said, **more})
 
     return make
@@ -67,7 +70,8 @@ def job(demo_clip):
 
 def test_it_warms_up_plays_and_measures_accuracy(job, tmp_path):
     write_dataset(tmp_path / "judged", [162], frames=20)
-    script = Script(job(), Play(), AccuracyRequest(root=str(tmp_path / "judged")))
+    shipped = job(bundle=str(default_bundle()))
+    script = Script(shipped, Play(), AccuracyRequest(root=str(tmp_path / "judged")))
     worker._serve(script)
     ready, lap, judged = script.replies
     assert isinstance(ready, Ready)
@@ -88,7 +92,8 @@ def test_it_measures_under_load(job, tmp_path, monkeypatch):
     monkeypatch.setattr(under_load, "EVERY", (1, 4))
     monkeypatch.setattr(under_load, "_SECONDS", 0.2)
     write_dataset(tmp_path / "judged", [162], frames=16)
-    script = Script(job(), Load(root=str(tmp_path / "judged")))
+    shipped = job(bundle=str(default_bundle()))
+    script = Script(shipped, Load(root=str(tmp_path / "judged")))
     worker._serve(script)
     loaded = script.replies[1]
     assert isinstance(loaded, Loaded)
@@ -103,7 +108,6 @@ def test_stages_may_overlap_as_in_a_run(job):
 
 def test_times_that_never_settle_end_the_warm_up_all_the_same(job, monkeypatch):
     monkeypatch.setattr(worker, "_STEADY", -1.0)
-    monkeypatch.setattr(worker, "_MOST_PASSES", 2)
     monkeypatch.setattr(worker, "_MOST_SECONDS", 1e6)
     script = Script(job())
     worker._serve(script)

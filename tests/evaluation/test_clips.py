@@ -62,8 +62,9 @@ def test_the_five_worst_videos_show_annotated_boxes(root: Path, tmp_path: Path) 
             assert np.abs(now - before)[edges].mean() > 20  # lines are drawn there
 
 
-def test_a_run_without_clips_has_none(root: Path) -> None:
-    result = edgekit.evaluate(default_bundle(), root=root, session=ONE)
+def test_a_run_without_clips_has_none(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "one", (1,), frames=FRAMES)
+    result = edgekit.evaluate(default_bundle(), root=tmp_path / "one", session=ONE)
     assert result.clips == {}
     assert "clips" not in result.to_dict()
 
