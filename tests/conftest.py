@@ -60,13 +60,13 @@ class Golden(NamedTuple):
 
     Attributes:
         spec: How it is made.
-        state: Its weights by name, as numpy arrays.
+        state: Makes its weights by name, as numpy arrays, which takes a while.
         input: (1, C, H, W) float32.
         heads: ``hm``, ``wh`` and ``reg`` of the published code.
     """
 
     spec: dict[str, Any]
-    state: dict[str, Any]
+    state: Callable[[], dict[str, Any]]
     input: Any
     heads: dict[str, Any]
 
@@ -153,10 +153,11 @@ def golden(shared: Path) -> Callable[[str], Golden]:
     def read(arch: str) -> Golden:
         path = shared / "golden" / "networks" / f"{arch}_6ch_seed1"
         spec = json.loads(path.with_suffix(".json").read_text())
-        state = {
-            name: tool.golden_weight(name, shape, spec["seed"])
-            for name, shape in spec["keys"].items()
-        }
+
+        def state() -> dict[str, Any]:
+            weight = functools.partial(tool.golden_weight, seed=spec["seed"])
+            return {name: weight(name, shape) for name, shape in spec["keys"].items()}
+
         with np.load(path.with_suffix(".npz")) as arrays:
             heads = {head: arrays[head] for head in ("hm", "wh", "reg")}
         return Golden(spec, state, tool.golden_input(spec), heads)

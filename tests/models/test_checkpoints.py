@@ -306,7 +306,7 @@ def test_values_that_cannot_be(
 @pytest.mark.parametrize("arch", ["dla34", "dlav0_34", "res18", "resdcn18"])
 def test_published_checkpoints_load_and_agree(arch: str, golden: Any, tmp_path: Path) -> None:
     spec, weights, given, heads = golden(arch)
-    state = {name: torch.from_numpy(value) for name, value in weights.items()}
+    state = {name: torch.from_numpy(value) for name, value in weights().items()}
     prefixed = {f"module.{name}": tensor for name, tensor in state.items()}
     for content in (state, {"epoch": 60, "state_dict": prefixed}):
         found = load_checkpoint(saved(tmp_path / "a.pth", content))

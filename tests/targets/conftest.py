@@ -23,14 +23,19 @@ from edgekit.targets.registry import open_session
 
 
 @pytest.fixture
-def published(golden: Any, tmp_path: Path) -> Callable[..., tuple[nn.Module, Any, dict[str, Any]]]:
+def published(
+    golden: Any, once: Callable[..., Path]
+) -> Callable[..., tuple[nn.Module, Any, dict[str, Any]]]:
     """Makes a published network ready for export; returns it, an input and the golden heads."""
 
     def make(arch: str, lowering: str, precision: str = "fp32") -> Any:
         _, weights, given, heads = golden(arch)
-        state = {f"module.{name}": torch.from_numpy(value) for name, value in weights.items()}
-        torch.save({"epoch": 1, "state_dict": state}, tmp_path / "golden.pth")
-        network = load_checkpoint(tmp_path / "golden.pth").network
+
+        def fill(folder: Path) -> None:
+            state = {f"module.{name}": torch.from_numpy(value) for name, value in weights().items()}
+            torch.save({"epoch": 1, "state_dict": state}, folder / "golden.pth")
+
+        network = load_checkpoint(once(f"golden-{arch}", fill) / "golden.pth").network
         folded = fold_batch_norms(network, torch.from_numpy(given))
         set_lowering(folded, lowering)
         if precision == "fp16":
@@ -42,7 +47,7 @@ def published(golden: Any, tmp_path: Path) -> Callable[..., tuple[nn.Module, Any
 
 @pytest.fixture
 def published_onnx(
-    published: Any, once: Callable[..., Path]
+    golden: Any, published: Any, once: Callable[..., Path]
 ) -> Callable[..., tuple[Path, Any, dict[str, Any]]]:
     """Exports a published network to ONNX, once for all targets that begin there.
 
@@ -50,9 +55,10 @@ def published_onnx(
     """
 
     def make(arch: str, lowering: str, precision: str = "fp32") -> Any:
-        network, given, heads = published(arch, lowering, precision)
+        _, _, given, heads = golden(arch)
 
         def fill(folder: Path) -> None:
+            network = published(arch, lowering, precision)[0]
             OnnxExporter().export(network, (given,), folder, precision)
 
         folder = once(f"published-{arch}-{lowering}-{precision}", fill)
