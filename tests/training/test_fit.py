@@ -180,6 +180,8 @@ def test_classes_of_other_datasets_are_matched_by_name(truth, tmp_path):
 def test_the_command(root, tmp_path, capsys):
     arguments = ["train", "--root", str(root), "--epochs", "1", "--images", "4", "--batch", "2"]
     arguments += ["--input-size", "64", "-o", str(tmp_path / "run"), "--from", "scratch"]
+    # A worker process takes seconds to import torch; in test_process_group.py the command has one.
+    arguments += ["--workers", "0"]
     assert run([*arguments, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert load_checkpoint(shown["weights"]).spec.classes == 2
