@@ -110,7 +110,10 @@ def kept_by_int8(
 
 def _clip(bundle: Bundle, shared: Path, name: str) -> Inputs:
     """The model's inputs for every tenth frame of a real video."""
-    cascade = cascade_of(bundle)
+    cascade, gap = cascade_of(bundle), bundle.manifest.cascade.frame_gap
     with open_source(str(shared / "ucf24" / f"{name}.mp4")) as source:
-        tensors = [cascade(frame.image)[0].copy() for frame in source]
-    return [{"input": tensor} for tensor in tensors[5::10]]
+        images = [frame.image for frame in source]
+    return [
+        {"input": cascade(images[place], earlier=images[place - gap])[0].copy()}
+        for place in range(5, len(images), 10)
+    ]
