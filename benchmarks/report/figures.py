@@ -130,11 +130,11 @@ def noise_of(report: Report) -> list[str]:
     results = {row.label: row.result for row in report.rows if row.result}
     notes, widest = _disturbances(report)
     if notes or widest > NOISY:
-        notes.append(
-            "The machine is too noisy for small differences: rounds of the same thing differ by "
-            f"up to {100 * widest:.1f}%"
-            + (", and another run may differ by more." if notes else ", and less means nothing.")
-        )
+        consequence = "another run may differ by more" if notes else "less means nothing"
+        differ = f"rounds of the same thing differ by up to {100 * widest:.1f}%, and {consequence}"
+        if all(len(result.rounds) == 1 for result in results.values()):
+            differ = "another run may differ, and one round does not show by how much"
+        notes.append(f"The machine is too noisy for small differences: {differ}.")
     return notes + _row_notes(results)
 
 

@@ -85,6 +85,13 @@ def test_what_disturbs_is_named(conditions, words, make_report):
     assert "another run may differ by more" in notes[1]
 
 
+def test_one_round_is_not_compared_with_others(make_report):
+    busy = Conditions(0.4, 0.0, None, None, None)
+    note = noise_of(make_report({"a": [10.0], "b": [20.0]}, conditions=busy))[-1]
+    assert "one round does not show by how much" in note
+    assert "%" not in note
+
+
 def test_a_clock_that_falls_is_named(make_lap, make_ready, make_report):
     report = make_report({"a": [10.0]})
     clocks = (3000.0, 1800.0)
