@@ -193,7 +193,8 @@ def _deploy(options: DeployOptions, as_json: bool, *, rollback: bool) -> int:
     bad = [each.host for each in results if each.outcome in ("failed", "rolled back")]
     if bad:
         raise HostError(
-            f"{len(bad)} of {len(results)} devices do not run what was deployed: {', '.join(bad)}.",
+            f"What was deployed does not run on {len(bad)} of {len(results)} devices: "
+            f"{', '.join(bad)}.",
             hint=f"See what they run: edgekit deploy --status {' '.join(bad)}",
         )
     return 0

@@ -220,7 +220,8 @@ def _refuse_failed_hosts(result: EvalResult) -> None:
     failed = {host: each for host, each in result.hosts.items() if isinstance(each, str)}
     if failed:
         raise HostError(
-            f"{len(failed)} of {len(result.hosts)} devices have no result: {', '.join(failed)}.",
+            f"There is no result from {len(failed)} of {len(result.hosts)} devices: "
+            f"{', '.join(failed)}.",
             hint=next(iter(failed.values())),
         )
 

@@ -71,6 +71,6 @@ def test_wrong_detections_of_a_device_are_named_and_the_others_scored(
     for host in wrong:
         said = shown["hosts"][host]["error"]
         assert said.startswith(f"{host} sent detections that cannot be scored. ")
-    assert "7 of 8 devices have no result: " in shown["error"]["message"]
+    assert "There is no result from 7 of 8 devices: " in shown["error"]["message"]
     assert main(words) == 3
     assert "\x1b" not in capsys.readouterr().out

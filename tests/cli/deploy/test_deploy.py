@@ -79,7 +79,7 @@ def test_one_device_that_fails_does_not_stop_the_others(
     absent, there = found["hosts"]
     assert (absent["outcome"], there["outcome"]) == ("failed", "deployed"), found
     assert "Expected an SSH server on absent; found none" in absent["state"]
-    assert found["error"]["message"] == "1 of 2 devices do not run what was deployed: absent."
+    assert found["error"]["message"] == "What was deployed does not run on 1 of 2 devices: absent."
     assert health_of(address) == "ok"
     assert main(["deploy", "--status", "absent", "device-a"]) == 3
     shown = capsys.readouterr()
