@@ -231,6 +231,7 @@ def test_a_schema_that_never_was(bundle: Bundle, schema: object) -> None:
         lambda c: c["outputs"].pop(),
         lambda c: c["input"].update(width="96"),
         lambda c: c["input"].update(std=[1, 0, 1]),
+        lambda c: c["input"].update(std=[1, 2000, 1]),
         lambda c: c["input"].update(mean=[1, 2]),
         lambda c: c["cascade"].update(kind="flow"),
         lambda c: c["cascade"].update(frame_gap=0),
