@@ -30,7 +30,11 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
     ("motion", (("fast", 0.7), ("medium", 0.9), ("slow", np.inf))),
     (
         "covered by other actors' boxes",
-        (("not at all", np.nextafter(0, 1)), ("up to half", 0.5), ("more than half", np.inf)),
+        (
+            ("not at all", np.nextafter(0, 1)),
+            ("up to half", np.nextafter(0.5, 1)),
+            ("more than half", np.inf),
+        ),
     ),
 )
 """Properties, and the groups of each with the value below which a box belongs to it. The groups of

@@ -67,6 +67,15 @@ def test_a_size_is_in_the_group_of_that_name(share: float, name: str) -> None:
     assert [g.name for g in groups if g.property == "size" and g.boxes] == [name]
 
 
+@pytest.mark.parametrize(
+    ("share", "name"),
+    [(0.0, "not at all"), (1e-9, "up to half"), (0.5, "up to half"), (0.51, "more than half")],
+)
+def test_a_cover_is_in_the_group_of_that_name(share: float, name: str) -> None:
+    groups = group_counts(np.array([[0.1, 1.0, share]]), np.array([True]))
+    assert [g.name for g in groups if g.property.startswith("covered") and g.boxes] == [name]
+
+
 def test_each_box_is_in_one_group_of_each_property() -> None:
     tubes = [_moving(step, side=side) for step in (0, 2, 9) for side in (10, 30, 60, 200)]
     values = properties(tubes, SIZE)
