@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import BundleError, EdgeKitError, MissingDependencyError
-from edgekit.quantization.report.report import compare_latency
+from edgekit.quantization.report.latency import compare_latency
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import check_runtime, open_session
 from edgekit.targets.rknn.chips import chip_of_board
