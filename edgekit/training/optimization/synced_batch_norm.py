@@ -46,7 +46,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
 
 
 class _Normalize(torch.autograd.Function):
-    """Normalises with two sums over all processes: one of statistics, and one of gradients."""
+    """Normalises with what all processes gather twice: their statistics, and their gradients."""
 
     @staticmethod
     def forward(
