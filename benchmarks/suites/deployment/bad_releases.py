@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import tempfile
 import time
@@ -21,6 +22,7 @@ import numpy as np
 
 from edgekit.benchmarks.suites.deployment._trial import Trial, write_clip
 from edgekit.benchmarks.suites.deployment.small_bundle import HEADS, save_small_bundle
+from edgekit.system.telemetry import import_onnxruntime
 
 __all__ = ["FAULTS", "make_bundle"]
 
@@ -30,11 +32,15 @@ _NAME = "device-a"
 _FPS = 10
 _SIDE = 64
 _CHANNELS = 128
-_SLOW_LAYERS = 24
+_TRIED_LAYERS = 24
+_SLOW = 0.5
+"""Seconds that a slow network takes for a bright picture: five times as long as between frames."""
 
 
 def make_bundle(folder: Path, name: str, fault: str = "") -> Path:
     """Writes a bundle with a small network, which detects nothing; returns its folder.
+
+    How many layers make a network slow is tried out, as processors differ.
 
     Args:
         folder: Folder in which its folder is made.
@@ -42,11 +48,29 @@ def make_bundle(folder: Path, name: str, fault: str = "") -> Path:
         fault: One of ``FAULTS``; empty for none.
     """
     model = folder / f"{name}.onnx"
-    model.write_bytes(b"no model" if fault == "no model" else _network(fault))
+    content = b"no model" if fault == "no model" else _network(fault, _TRIED_LAYERS)
+    if fault == "slow":
+        content = _network(fault, math.ceil(_TRIED_LAYERS * _SLOW / _seconds(content)))
+    model.write_bytes(content)
     return save_small_bundle(folder / name, model, name=name, side=_SIDE).path
 
 
-def _network(fault: str) -> bytes:
+def _seconds(model: bytes) -> float:
+    """Returns how long one thread takes for a bright picture, the fastest of three times."""
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    bright = np.ones((1, 6, _SIDE, _SIDE), np.float32)
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        session.run(None, {"input": bright})
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def _network(fault: str, layers: int) -> bytes:
     """Returns an ONNX model with constant heads, and a fault that shows in bright pictures."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -63,10 +87,10 @@ def _network(fault: str) -> bytes:
     nodes = [mean, bright]
     if fault == "slow":
         much = [helper.make_node("Conv", ["input", "wide"], ["d0"], pads=[1] * 4)]
-        for layer in range(_SLOW_LAYERS):
+        for layer in range(layers):
             words = [f"d{layer}", "deep"], [f"d{layer + 1}"]
             much.append(helper.make_node("Conv", *words, pads=[1] * 4))
-        last = [f"d{_SLOW_LAYERS}"]
+        last = [f"d{layers}"]
         much.append(helper.make_node("ReduceMean", last, ["much"], keepdims=0))
         little = [helper.make_node("ReduceMean", ["zero"], ["little"], keepdims=0)]
         branches = {
