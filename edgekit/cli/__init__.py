@@ -136,15 +136,7 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
     """Runs a command line; returns its exit status, and the failure if there is one."""
     try:
         output_is_there()
-        if "" in words:
-            # Usually "$NAME" with an unset variable. As a path, an empty word would mean the
-            # current folder; as a value, it would look like a missing option.
-            place = words.index("")
-            before = f", after {words[place - 1]}," if place else ""
-            raise click.UsageError(
-                f"Argument {place + 1} of the command line{before} is empty. Remove it, or set the "
-                "variable that it came from."
-            )
+        _refuse_empty(words)
         status = cli.main(words, prog_name="edgekit", standalone_mode=False, obj=outcome)
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and error.ctx is None and words[0] in COMMANDS:
@@ -171,6 +163,26 @@ def _call(words: list[str], outcome: Outcome) -> tuple[int, Failure | None]:
         status = status if isinstance(status, int) else 0
         return status, INTERRUPTED if status == INTERRUPTED.status else None
     return failure.status, failure
+
+
+def _refuse_empty(words: Sequence[str]) -> None:
+    """Raises if a word, or the value in a word such as ``--out=``, is empty.
+
+    It is usually "$NAME" with an unset variable. As a path, an empty text would mean the current
+    folder; as a value, it would look like a missing option.
+    """
+    options = words[: words.index("--")] if "--" in words else words
+    for place, word in enumerate(words):
+        if not word:
+            what = f", after {words[place - 1]}," if place else ""
+        elif place < len(options) and word.startswith("--") and word.find("=") == len(word) - 1:
+            what = f", the value of {word[:-1]},"
+        else:
+            continue
+        raise click.UsageError(
+            f"Argument {place + 1} of the command line{what} is empty. Remove it, or set the "
+            "variable that it came from."
+        )
 
 
 def program() -> NoReturn:

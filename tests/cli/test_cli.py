@@ -192,6 +192,8 @@ def test_the_codes_in_the_docs_are_those_of_the_tree():
         (["run", ""], "Argument 2 of the command line, after run, is empty."),
         (["quantize", "--calib", ""], "Argument 3 of the command line, after --calib, is empty."),
         (["export", "--name", ""], "after --name, is empty"),
+        (["quantize", "--calib="], "Argument 2 of the command line, the value of --calib, is empty."),
+        (["demo", "-o", "made", "--bundle="], "the value of --bundle, is empty"),
         ([""], "Argument 1 of the command line"),
         (["cache", "info", "--cache", "nothere"], "does not exist"),
         (["run", "--events", "-"], "--json and '--events -' both write to standard output."),
@@ -200,6 +202,11 @@ def test_the_codes_in_the_docs_are_those_of_the_tree():
 def test_slips(words, said, capsys):
     assert cli.main([*words, "--json"]) == 2
     assert said in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_a_clip_may_be_called_like_an_empty_option(capsys):
+    assert cli.main(["run", "--", "--source="]) == 3
+    assert "There is no file or folder --source=" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,8 @@ def _checked(
         if isinstance(part, bool) or not isinstance(part, (str, int, float)):
             kind = "a table" if isinstance(part, dict) else repr(part)
             raise UsageError(f"{place}: {key} takes text or a number, not {kind}.")
+        if part == "":  # as a path, it would mean the current folder
+            raise UsageError(f"{place}: {key} is empty.", hint="Give it a value, or remove it.")
         try:
             # A missing output folder matters only when the run begins, not when SIGHUP reloads the
             # file.

@@ -94,6 +94,8 @@ def test_all_that_run_takes_can_stand_in_a_file(written):
         (f"source = [[0x{'f' * 9000}]]\n", 1, "too many digits"),
         ('events = "\\u0000"\n', 1, "events has a NUL character"),
         ('\nsource = ["a", "b\\u0000"]\n', 2, "source has a NUL character"),
+        ('source = "a"\nbundle = ""\n', 2, "bundle is empty"),
+        ('source = ["a", ""]\n', 1, "source is empty"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(written, text, line, said, capsys):
