@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._checks import check_choice, check_range
-from edgekit._options import check_types
+from edgekit._options import check_files, check_types
 from edgekit._parameters import parameter
 from edgekit.benchmarks.report.comparison import LEAST_ROUNDS
 from edgekit.deploy.ssh import check_hosts
 from edgekit.errors import UsageError
-from edgekit.files.reading import real_path
 from edgekit.targets.bundle_choice import Named
 from edgekit.targets.choices import ARITHMETICS
 from edgekit.targets.registry import runtime_names
@@ -72,7 +71,8 @@ class BenchOptions:
             check_choice("arithmetic", kind, ARITHMETICS)
         self._check_hosts()
         self._check_rounds()
-        self._check_files()
+        source = None if self.source is None else Path(self.source)
+        check_files(self.outputs, (self.compare, source))
 
     def _check_hosts(self) -> None:
         """Refuses names that are none, and what only this machine can do."""
@@ -99,15 +99,3 @@ class BenchOptions:
                     f"{parameter('rounds')} is {self.rounds}.",
                     hint=f"Use {parameter('rounds', LEAST_ROUNDS)} or more.",
                 )
-
-    def _check_files(self) -> None:
-        """Refuses outputs that would replace an input or each other."""
-        files = [Path(name) for name in (self.compare, self.source) if name]
-        taken = {real_path(path) for path in files}
-        for name, path in self.outputs.items():
-            if real_path(path) in taken:
-                raise UsageError(
-                    f"{parameter(name, path)} is already the file of another option.",
-                    hint="Name another file.",
-                )
-            taken.add(real_path(path))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from edgekit._checks import as_path, unexpected
+from edgekit._parameters import parameter
+from edgekit.errors import UsageError
+from edgekit.files.reading import real_path
 
-__all__ = ["check_types", "keep_paths"]
+__all__ = ["check_files", "check_types", "keep_paths"]
 
 
 def check_types(options: object) -> None:
@@ -28,6 +32,28 @@ def check_types(options: object) -> None:
         if not _fits(value, hint):
             secret = not field.repr or dataclasses.is_dataclass(hint)
             raise unexpected(field.name, _named(hint), value, secret=secret)
+
+
+def check_files(outputs: Mapping[str, Path | None], inputs: Iterable[Path | None]) -> None:
+    """Checks that no output would replace an input or another output.
+
+    Args:
+        outputs: Files to write, by the name of their option; None for one that is not asked for.
+        inputs: Files to read; None for one that is not given.
+
+    Raises:
+        UsageError: A file to write is among the others.
+    """
+    taken = {real_path(path) for path in inputs if path is not None}
+    for name, path in outputs.items():
+        if path is None:
+            continue
+        if real_path(path) in taken:
+            raise UsageError(
+                f"{parameter(name, path)} is already the file of another option.",
+                hint="Name another file.",
+            )
+        taken.add(real_path(path))
 
 
 def keep_paths(options: object, *names: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._checks import check_choice, check_range
-from edgekit._options import check_types
+from edgekit._options import check_files, check_types
 from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.executors.opening import check_executor
@@ -56,6 +56,7 @@ class QuantizeOptions:
         check_range("seed", self.seed, 0)
         check_range("workers", self.workers, 1)
         check_executor(self.workers, self.cluster)
+        check_files({"sheet": self.sheet, "html": self.html}, (self.calib,))
         if isinstance(self.bundle, Path) and self.target is not None:
             raise UsageError(
                 f"A named bundle and {parameter('target')} cannot be used together.",

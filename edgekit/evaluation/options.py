@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._checks import check_choice, check_range
-from edgekit._options import check_types
+from edgekit._options import check_files, check_types
 from edgekit._parameters import argument, parameter
 from edgekit.datasets.layouts import DATASETS
 from edgekit.deploy.ssh import check_hosts
@@ -84,21 +84,32 @@ class EvaluateOptions:
                 hint=f"For example: {parameter('report', 'report.html')}",
             )
         self._check_analysed()
+        self._check_files()
         check_executor(self.workers, self.cluster)
-        if self.detections is None:
-            if self.root is None:
-                raise UsageError(
-                    "An evaluation needs annotated videos or saved detections; neither "
-                    f"{parameter('root')} nor {parameter('detections')} was given.",
-                    hint=f"For example: {parameter('dataset', 'json')} and "
-                    f"{parameter('root', 'clips')}",
-                )
-        elif self.host:
+        if self.detections is not None:
+            self._check_saved()
+        elif self.root is None:
             raise UsageError(
-                f"{parameter('detections')} and {parameter('host')} cannot be used together.",
-                hint=f"Leave out {parameter('host')}: nothing is run.",
+                "An evaluation needs annotated videos or saved detections; neither "
+                f"{parameter('root')} nor {parameter('detections')} was given.",
+                hint=f"For example: {parameter('dataset', 'json')} and "
+                f"{parameter('root', 'clips')}",
             )
-        elif (
+
+    def _check_saved(self) -> None:
+        """Refuses options of a run if saved detections are scored instead."""
+        given = {
+            "host": bool(self.host),
+            "cluster": self.cluster is not None,
+            "top_k": self.top_k is not None,
+            "split": self.split != 1,
+        }
+        for name in (name for name, is_given in given.items() if is_given):
+            raise UsageError(
+                f"{parameter('detections')} and {parameter(name)} cannot be used together.",
+                hint=f"Leave out {parameter(name)}: nothing is run.",
+            )
+        if (
             self.bundle
             or self.dataset
             or self.root
@@ -112,6 +123,12 @@ class EvaluateOptions:
                 f"{parameter('root')}, {parameter('results')}, {parameter('clips')} and "
                 f"{parameter('save_detections')}.",
             )
+
+    def _check_files(self) -> None:
+        """Refuses outputs that would replace an input or each other."""
+        annotations = () if self.root is None else self.root.glob("annotations*.json")
+        outputs = {"report": self.report, "save_detections": self.save_detections}
+        check_files(outputs, (self.detections, self.compare, self.root, *annotations))
 
     def check_outputs(self) -> None:
         """Raises ``OutputError`` if a place of an output cannot be written to."""

@@ -192,7 +192,10 @@ def test_the_codes_in_the_docs_are_those_of_the_tree():
         (["run", ""], "Argument 2 of the command line, after run, is empty."),
         (["quantize", "--calib", ""], "Argument 3 of the command line, after --calib, is empty."),
         (["export", "--name", ""], "after --name, is empty"),
-        (["quantize", "--calib="], "Argument 2 of the command line, the value of --calib, is empty."),
+        (
+            ["quantize", "--calib="],
+            "Argument 2 of the command line, the value of --calib, is empty.",
+        ),
         (["demo", "-o", "made", "--bundle="], "the value of --bundle, is empty"),
         ([""], "Argument 1 of the command line"),
         (["cache", "info", "--cache", "nothere"], "does not exist"),

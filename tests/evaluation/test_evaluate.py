@@ -128,6 +128,21 @@ def test_results_are_kept_in_the_cache_and_need_none(
         ({"root": "clips", "host": ("a", "a")}, "Expected each host once; a was given twice."),
         ({"root": "clips", "host": (1,)}, "Expected host to be"),
         ({"detections": "d.json", "host": ("a",)}, "detections and host cannot be used together"),
+        ({"detections": "d.json", "cluster": "tcp://a:1"}, "detections and cluster cannot be used"),
+        ({"detections": "d.json", "top_k": 5}, "detections and top_k cannot be used together"),
+        ({"detections": "d.json", "split": 2}, "detections and split cannot be used together"),
+        (
+            {"detections": "d.json", "report": "./d.json"},
+            "report=d.json is already the file of another option.",
+        ),
+        (
+            {"root": "clips", "save_detections": "d.json", "compare": "d.json"},
+            "save_detections=d.json is already the file of another option.",
+        ),
+        (
+            {"root": "clips", "save_detections": "d.json", "report": "d.json"},
+            "save_detections=d.json is already the file of another option.",
+        ),
         ({"root": "clips", "session": {"threads": 1}}, "Expected session to be SessionOptions"),
     ],
 )
@@ -135,6 +150,13 @@ def test_wrong_values(values: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         edgekit.evaluate(**values)
     assert words in caught.value.message
+
+
+def test_annotations_are_not_replaced(root: Path) -> None:
+    before = (root / "annotations.json").read_bytes()
+    with pytest.raises(UsageError, match="already the file of another option"):
+        edgekit.evaluate(root=root, save_detections=root / "annotations.json")
+    assert (root / "annotations.json").read_bytes() == before
 
 
 def test_inputs_that_are_not_there(root: Path, tmp_path: Path) -> None:

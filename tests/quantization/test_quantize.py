@@ -60,6 +60,11 @@ def test_layers_are_measured_on_a_cluster(spotter, spots, tmp_path, monkeypatch)
         ({"keep_float": [1]}, "Expected keep_float to be Sequence[str]; found [1], of type list."),
         ({"target": "toaster"}, "Expected target to be one of onnx, "),
         ({"bundle": "x", "target": "onnx"}, "named bundle and target cannot be used together"),
+        ({"sheet": "x", "html": "./x"}, "html=x is already the file of another option."),
+        (
+            {"calib": "x.png", "sheet": "x.png"},
+            "sheet=x.png is already the file of another option.",
+        ),
         (
             {"bundle": 3},
             "bundle to be a path, as a string or a path object; found 3",
