@@ -136,7 +136,9 @@ class Channel(Sink):
                 self._dropped += gap.frames
                 self._broken[gap.reason] = self._broken.get(gap.reason, 0) + 1
             if gap.reason == "reconnect" and self._info is not None:
-                self._timeline.fps = self._info.present_fps
+                fps = self._info.present_fps
+                self._hellos += fps != self._timeline.fps
+                self._timeline.fps = fps
             self._timeline.gap(gap)
 
     def frame(self, result: FrameResult) -> None:
@@ -224,7 +226,7 @@ class Channel(Sink):
             }
 
     def hello(self) -> dict[str, object]:
-        """Returns what stays constant during a run, unless it changes to another bundle."""
+        """Returns what rarely changes during a run: only with the bundle or the declared rate."""
         with self._lock:
             info = self._info or NO_RUN
         return {
@@ -232,6 +234,7 @@ class Channel(Sink):
             "source": info.source,
             "size": [info.width, info.height],
             "fps": info.present_fps,
+            "step": info.longest_step,
             "frames": info.frames,
             "bundle": info.bundle,
             "classes": info.classes,

@@ -97,3 +97,33 @@ def test_one_of_several_sources_is_chosen(spot_bundle, spot_video, screen):
     finally:
         run.kill()
         run.communicate()
+
+
+def test_frames_that_are_left_out_on_purpose_are_not_missing(spot_bundle, spot_video):
+    program = find_chromium()
+    if program is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    command = [sys.executable, "-m", "edgekit", "run", "--bundle", str(spot_bundle)]
+    options = ["--source", str(spot_video(1500, fps=5)), "--realtime", "--serve", "0"]
+    run = subprocess.Popen(
+        [*command, *options, "--fps", "0.001"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    uptime = "Number(document.getElementById('health').lastElementChild.textContent.slice(2))"
+
+    async def look():
+        async with open_browser(program) as browser:
+            await browser.open(run.stderr.readline().split()[-1], DESKTOP)
+            await until(browser, "document.body?.hasAttribute('data-fresh') === true")
+            begin = await browser.ask(uptime)
+            await until(browser, f"({uptime} + 60 - {begin}) % 60 >= 4")
+            assert await browser.ask("document.getElementById('phase').textContent") == "Playing"
+            assert browser.errors == []
+
+    try:
+        asyncio.run(look())
+    finally:
+        run.kill()
+        run.communicate()

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.media.page.channel import Channel
 from edgekit.pipeline.bundle_change import BundleChange
-from edgekit.pipeline.results import FrameResult, Gap, RunInfo
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, SourceHealth
 from edgekit.runtime.types import Detections, Frame
 
 EMPTY = Detections.empty(2)
@@ -80,3 +80,14 @@ def test_another_bundle_is_shown_and_a_refused_one_is_reported():
     assert channel.hellos == 2
     assert channel.hello()["classes"] == ("jump",)
     assert len(channel.hello()["colours"]) == 1
+
+
+def test_viewers_get_the_rate_of_a_source_that_appears_later():
+    health = [SourceHealth(False, error="It is not there.")]
+    channel = Channel()
+    channel.start(replace(INFO, width=0, height=0, longest_step=3.0, health=lambda: health[0]))
+    assert (channel.hello()["fps"], channel.hello()["step"], channel.hellos) == (25.0, 3.0, 1)
+    health[0] = SourceHealth(reconnects=1, fps=10.0)
+    for index in (20, 90):  # the second time at the same rate
+        channel.gap(Gap(index, "reconnect", 20))
+        assert (channel.hello()["fps"], channel.hellos) == (10.0, 2)

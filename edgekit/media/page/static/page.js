@@ -73,7 +73,9 @@ function phase() {
   if (!state.frames) return ["waiting", 0];
   const idle = 1000 * state.seconds_since_frame + now - stateAt;
   const spent = frame ? Object.values(frame.ms).reduce((sum, ms) => sum + ms, 0) : 0;
-  if (idle > Math.max(2500, 5000 / hello.fps, 3 * spent)) return ["stalled", idle];
+  // Frames that the run leaves out on purpose are not missing.
+  const patience = 1000 * hello.step + Math.max(2500, 5000 / hello.fps, 3 * spent);
+  if (idle > patience) return ["stalled", idle];
   if (frame && now - frameAt > SLOW + idle) return ["slow", now - frameAt];
   return [frame && frame.age !== null ? "live" : "playing", 0];
 }
