@@ -61,7 +61,7 @@ class LinesFile(Closing):
             is_file = path.is_file()
             self._most = rotate if is_file else None
             self._followed = live and is_file
-            if live:
+            if self._followed:
                 self._repair()
             if self._most is not None and self._file.size >= self._most:
                 self._next_file()

@@ -377,9 +377,10 @@ def test_a_pipe_that_nobody_reads_is_said_and_not_waited_for_without_end(tmp_pat
         write(tmp_path / "pipe", 1)
 
 
-def test_a_link_to_a_pipe_is_a_pipe(tmp_path):
+@pytest.mark.parametrize("live", [False, True], ids=["file", "live"])
+def test_a_link_to_a_pipe_is_a_pipe(tmp_path, live):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
-        write(tmp_path / "link", 1)
+        write(tmp_path / "link", 1, live=live)
         assert reader.stdout.read().count(b"\n") == 3

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgekit._checks import as_number, as_whole, required_path, unless_none
 from edgekit.errors import OutputError
-from edgekit.files.output_paths import refuse_unwritable
+from edgekit.files.output_paths import refuse_special_file, refuse_unwritable
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile, make_room
 from edgekit.media.sinks.sink import Sink, single_run
@@ -89,6 +89,7 @@ class LiveVideoSink(Sink):
     def start(self, info: RunInfo) -> None:
         """Checks that the place can be written to and that the video can be encoded."""
         refuse_unwritable(self._path)
+        refuse_special_file(self._path)
         self._info = info
         self._annotator = Annotator(info.classes)
         if info.width and info.height:

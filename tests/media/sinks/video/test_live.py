@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import shutil
 import time
 import tracemalloc
@@ -268,6 +269,12 @@ def test_a_video_that_is_renamed_stays_one_file(started, tmp_path):
 def test_a_folder_that_is_not_there_is_said_at_the_start(started, tmp_path):
     with pytest.raises(OutputError, match="there is no folder"):
         started(tmp_path / "new" / "out.mkv")
+
+
+def test_a_pipe_is_refused_at_the_start(started, tmp_path):
+    os.mkfifo(tmp_path / "out.mkv")
+    with pytest.raises(OutputError, match="does not replace .* a named pipe"):
+        started(tmp_path / "out.mkv")
 
 
 def test_a_name_that_cannot_be_played_half_is_refused(tmp_path):
