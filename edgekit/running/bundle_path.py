@@ -25,10 +25,10 @@ class BundlePath:
     def changed_target(self) -> Path | None:
         """Returns the folder that the path leads to; None if the previous call saw the same.
 
-        A folder without a manifest is returned by the second call only, because many programs
-        replace a link by removing it first.
+        The previous call may be one of ``target``. A folder without a manifest is returned by the
+        second call only, because many programs replace a link by removing it first.
         """
-        target = self.target()
+        target = real_path(self._path)
         if target == self._target:
             return None
         if not is_there(target / MANIFEST) and target != self._absent:
@@ -38,5 +38,6 @@ class BundlePath:
         return target
 
     def target(self) -> Path:
-        """Returns the folder that the path leads to now."""
-        return real_path(self._path)
+        """Returns the folder that the path leads to now, seen before or not."""
+        self._target = real_path(self._path)
+        return self._target

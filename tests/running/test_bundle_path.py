@@ -30,6 +30,17 @@ def test_a_changed_link_is_seen_once(tmp_path: Path) -> None:
     assert [place.changed_target() for _ in range(2)] == [tmp_path / "b", None]
 
 
+def test_a_link_that_was_asked_for_is_not_seen_again(tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    lead_to(link, bundle(tmp_path / "a"))
+    place = BundlePath(link)
+    assert place.target() == tmp_path / "a"
+    assert place.changed_target() is None, "a bundle would be refused twice"
+    assert place.target() == tmp_path / "a"
+    lead_to(link, bundle(tmp_path / "b"))
+    assert place.changed_target() == tmp_path / "b"
+
+
 @pytest.mark.parametrize(
     "target",
     ["x" * 256, "/".join(["y" * 20] * 190), "current", "nowhere", "/dev/null/x", "/proc/1/root/x"],
