@@ -76,7 +76,8 @@ def processed_share(
     Args:
         frames: Number of frames that the detector processed; if 0, the result is None.
         dropped: Number of frames for which the board was too slow.
-        declared: Frames per second that the source declares.
+        declared: Frames per second that the source declares, or fewer where a limit leaves out
+            frames.
         fps: Frames per second that the detector processed.
     """
     if not frames:

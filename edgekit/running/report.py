@@ -25,8 +25,8 @@ class SourceReport:
         error: Error that ended the source, or left it without frames at the end; None without one.
         summary: Summary of the run.
         tally: Numbers of tubes and gaps, and the best tubes.
-        declared_fps: Frames per second that the source declares, if it does not wait for the
-            network; else None.
+        declared_fps: Frames per second that the source declares, or fewer where a limit leaves out
+            frames; None for a source that waits for the network.
         sinks: Health of the outputs that work in a thread of their own.
         files: Files and folders that were written, by the name of their option.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -207,17 +208,17 @@ class SourceRuns(Closing):
         _LOG.error("Source %d, %s, has ended. %s", number, run.source.name, error)
 
     def _report_of(self, run: _SourceRun) -> SourceReport:
-        files, summary = run.options.files, run.tally.summary
+        files, frames, summary = run.options.files, run.options.frames, run.tally.summary
         assert summary is not None
         written = {**files.named(), "clips": files.clips.folder}
-        waits = not (run.source.live or run.options.frames.realtime)
+        waits = not (run.source.live or frames.realtime)
         return SourceReport(
             run.source.name,
             run.pipeline.slot.current.bundle,
             run.error,
             summary,
             run.tally,
-            None if waits else run.source.fps,
+            None if waits else min(run.source.fps, frames.fps or math.inf),
             tuple(sink.health() for sink in run.sinks if isinstance(sink, QueuedSink)),
             {name: str(path) for name, path in written.items() if path},
         )

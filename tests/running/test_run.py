@@ -81,6 +81,15 @@ def test_a_run_is_stopped_from_another_thread(clip: Path, spotter: Bundle) -> No
     assert 3 <= counter.frames < 24
 
 
+@pytest.mark.parametrize(("fps", "rate"), [(None, 25.0), (5.0, 5.0), (60.0, 25.0)])
+def test_the_cost_of_drops_is_that_at_the_limited_rate(
+    clip: Path, spotter: Bundle, fps: float | None, rate: float
+) -> None:
+    frames = FrameOptions(realtime=True, fps=fps, max_frames=2)
+    report = run(RunOptions(sources=(str(clip),), bundle=spotter.path, frames=frames))
+    assert report.sources[0].declared_fps == rate
+
+
 def test_a_check_writes_nothing(clip: Path, spotter: Bundle, tmp_path: Path) -> None:
     files = FileOptions(events=tmp_path / "events.jsonl", video=tmp_path / "video.mp4")
     options = RunOptions(sources=(str(clip), str(clip)), bundle=spotter.path, files=files)
