@@ -203,15 +203,16 @@ def _split(
 
     It writes annotations-train.json, which edgekit train reads, and annotations-test.json, which
     edgekit eval reads. Clips of one recording stay together, and each class is divided by itself.
+    With --force, it divides a dataset again: annotations.json, if that is newer than its parts.
 
     Example: edgekit dataset split clips --train 0.8 --seed 1 -o divided
     """
     from edgekit.datasets.tools.conversion import write_datasets
-    from edgekit.datasets.tools.loading import DatasetChoice, read_parts, whole
+    from edgekit.datasets.tools.loading import DatasetChoice, read_undivided
     from edgekit.datasets.tools.splitting import group_pattern, split_truth
 
     choice = build(DatasetChoice, values)
-    truth = whole(read_parts(choice))
+    truth = read_undivided(choice)
     trained, tested = split_truth(truth, share, seed=seed, pattern=group_pattern(group))
     files = {"annotations-train.json": trained, "annotations-test.json": tested}
     _report(write_datasets(out or choice.root, files, force=force), as_json)

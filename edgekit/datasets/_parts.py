@@ -13,6 +13,7 @@ from edgekit.errors import AnnotationError
 __all__ = [
     "advice_on_lists",
     "files_of_part",
+    "is_outdated",
     "missing_part",
     "of_part",
     "other_part",
@@ -79,6 +80,11 @@ def files_of_part(root: Path, patterns: Sequence[str], part: str | None) -> list
         if own:
             found = [[path for path in paths if path in own] for paths in found]
     return next(filter(None, found), [])
+
+
+def is_outdated(own: Path, every: Path) -> bool:
+    """Returns whether the file of a part is older than the file of all videos beside it."""
+    return own.exists() and every.exists() and own.stat().st_mtime < every.stat().st_mtime
 
 
 def missing_part(

@@ -27,7 +27,7 @@ import msgspec
 import numpy as np
 
 from edgekit.datasets._faults import leaving_out_faults
-from edgekit.datasets._parts import missing_part, other_part
+from edgekit.datasets._parts import is_outdated, missing_part, other_part
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.files.json_arrays import Name, boxes_in, name_limit
 from edgekit.files.reading import path_below, read_regular
@@ -176,7 +176,7 @@ def read_folder(root: Path, *, split: int = 1, part: str = "test") -> Truth:
         if other.exists():
             raise missing_part(root, part, own.name, [other])
         return read_annotations(every)
-    if every.exists() and every.stat().st_mtime > own.stat().st_mtime:
+    if is_outdated(own, every):
         _LOG.warning(
             "%s is newer than %s, which is read. Run edgekit dataset split again.", every, own
         )

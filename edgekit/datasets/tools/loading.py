@@ -10,15 +10,23 @@ from edgekit._checks import check_choice, check_range
 from edgekit._options import check_types
 from edgekit._parameters import parameter
 from edgekit._printable import listed
-from edgekit.datasets._parts import other_part
-from edgekit.datasets.annotations import Truth
+from edgekit.datasets._parts import is_outdated, other_part
+from edgekit.datasets.annotations import Truth, read_annotations
 from edgekit.datasets.layouts import DATASETS, PARTS
 from edgekit.datasets.published import read_truth
 from edgekit.datasets.recognition import advice_on_place, layouts_in
 from edgekit.datasets.relabelling import in_one_list
 from edgekit.errors import AnnotationError
 
-__all__ = ["DatasetChoice", "joined", "layout_of", "part_names", "read_parts", "whole"]
+__all__ = [
+    "DatasetChoice",
+    "joined",
+    "layout_of",
+    "part_names",
+    "read_parts",
+    "read_undivided",
+    "whole",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,6 +101,22 @@ def read_parts(choice: DatasetChoice) -> dict[str, Truth]:
             raise
     parts = joined(parts)
     return dict(zip(parts, in_one_list(list(parts.values())), strict=True))
+
+
+def read_undivided(choice: DatasetChoice) -> Truth:
+    """Returns all videos of a dataset, to divide them.
+
+    If ``annotations.json`` has changed since it was divided, its parts are not read.
+
+    Raises:
+        AnnotationError: A file is missing or does not have the layout.
+    """
+    layout, every = layout_of(choice), choice.root / "annotations.json"
+    if layout == "json" and (choice.part, choice.split) == ("all", 1):
+        parts = (choice.root / f"annotations-{name}.json" for name in part_names(choice))
+        if any(is_outdated(part, every) for part in parts):
+            return read_annotations(every)
+    return whole(read_parts(replace(choice, dataset=layout)))
 
 
 def _is_readable(choice: DatasetChoice) -> bool:

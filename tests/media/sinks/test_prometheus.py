@@ -14,7 +14,7 @@ from edgekit.linking.published import LiveTube
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.prometheus import Metrics
 from edgekit.pipeline.bundle_change import BundleChange
-from edgekit.pipeline.results import FrameResult, Gap, RunInfo
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
 from edgekit.system.installation import install_line
 
@@ -101,6 +101,26 @@ def test_several_sources_have_one_port_and_a_label_each():
     sinks[1].close()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_source_that_has_ended_gives_no_frames_while_others_do():
+    pytest.importorskip("prometheus_client")
+    metrics = Metrics("0", several=True)
+    with contextlib.ExitStack() as stack:
+        ended, other = (
+            stack.enter_context(contextlib.closing(metrics.sink(list))) for _ in range(2)
+        )
+        tube = LiveTube(0, 1, 0.8, [1.0, 2.0, 3.0, 4.0], 0, 0, 9)
+        frame = Frame(0, 0.0, np.zeros((48, 64, 3), np.uint8))
+        for sink in (ended, other):
+            sink.start(INFO)
+            sink.frame(FrameResult(frame, Detections.empty(2), [tube]))
+        ended.end(RunSummary(1, 0, 1.0, {}))
+        ended.close()
+        found = scrape(metrics)
+    for source, value in (("0", 0), ("1", 1)):
+        assert found[f'edgekit_source_up{{source="{source}"}}'] == value
+        assert found[f'edgekit_tubes_live{{class="run",source="{source}"}}'] == value
 
 
 def test_nobody_listens_after_the_end(metrics, sink):
