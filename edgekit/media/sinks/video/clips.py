@@ -131,6 +131,8 @@ class ClipsSink(Sink):
                     self._complete(id, clip)
                 else:
                     clip.add(result)
+                    # Before its first frame, a source of unknown size has no codec.
+                    self._codec = clip.codec or self._codec
             except OutputError as error:
                 failed = error
                 self._give_up(id, clip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import datetime
 
 import cv2
@@ -44,6 +45,14 @@ def tube_of(id, start, end):
     count = end - start + 1
     boxes = np.tile([5.0, 5, 20, 40], (count, 1))
     return Tube(id, 1, 0.8, start, end, boxes, np.ones(count), np.ones(count, bool))
+
+
+def give_one(sink, id, first):
+    """Gives five frames with a tube and its end, and five frames without."""
+    for index in range(first, first + 10):
+        sink.frame(result_of(index, [id] if index < first + 5 else []))
+        if index == first + 4:
+            sink.tube(tube_of(id, first, index))
 
 
 def play(sink, frames, lives):
@@ -98,6 +107,21 @@ def test_a_clip_has_the_times_of_a_source_whose_rate_changes(tmp_path, encoders,
     with av.open(str(tmp_path / said["video"])) as container:
         found = [float(frame.time) for frame in container.decode(video=0)]
     assert found == pytest.approx([time - times[15] for time in times[15:46]], abs=0.001)
+    assert caplog.text.count("browsers do not play") == (encoders == "cv2")
+
+
+@pytest.mark.parametrize("before", [0.0, 0.5])
+def test_the_codec_is_said_once_if_the_size_is_unknown_at_the_start(
+    tmp_path, encoders, caplog, before
+):
+    sink = ClipsSink(tmp_path, before=before, after=0)
+    sink.start(replace(INFO, width=0, height=0))
+    for id, first in enumerate((10, 20, 30)):
+        give_one(sink, id, first)
+    assert sink.codec == {"av": "H.264", "cv2": "MPEG-4 Part 2"}[encoders]
+    sink.end(SUMMARY)
+    sink.close()
+    assert len(list(tmp_path.glob("*.mp4"))) == 3
     assert caplog.text.count("browsers do not play") == (encoders == "cv2")
 
 
