@@ -273,7 +273,7 @@ def test_a_folder_that_is_not_there_is_said_at_the_start(started, tmp_path):
 
 def test_a_pipe_is_refused_at_the_start(started, tmp_path):
     os.mkfifo(tmp_path / "out.mkv")
-    with pytest.raises(OutputError, match="does not replace .* a named pipe"):
+    with pytest.raises(OutputError, match=r"does not replace .* a named pipe"):
         started(tmp_path / "out.mkv")
 
 
