@@ -191,8 +191,10 @@ class Agent:
             )
             failed = not verdict.passed
         finally:
-            # A release to which one goes back is kept, whatever comes of it.
-            if failed and releases.facts(number).get("replaces") == before:
+            # A release to which one goes back is kept, whatever comes of it. So is one that has
+            # become the current one, although a later step failed.
+            is_new = releases.facts(number).get("replaces") == before
+            if failed and is_new and releases.current() != number:
                 releases.forget(number)
         if verdict.passed and not service.stays_after_logout():
             line = f"sudo loginctl enable-linger {user_name()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,27 @@ def test_why_a_release_gets_no_keys(tmp_path: Path, program: str, reason: str) -
     agent = Agent(Quiet(io.BytesIO(), io.BytesIO()), tmp_path)
     with pytest.raises(DeviceError, match=f"none that is valid: {reason}"):
         agent.keep_keys("door", 1)
+
+
+def test_a_release_that_has_become_current_stays_if_it_cannot_be_enabled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl = tmp_path / "bin/systemctl"
+    systemctl.parent.mkdir()
+    state = "echo ActiveState=active; echo SubState=running; echo NRestarts=0"
+    systemctl.write_text(
+        f'#!/bin/sh\ncase "$2" in show) {state} ;; enable) echo no access >&2; exit 1 ;; esac\n'
+    )
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    releases = Releases(tmp_path / "services/door")
+    for _ in range(2):
+        releases.create({}, "", None, tmp_path / "bundles/b", tmp_path / "venvs/v")
+        releases.switch(1)
+    agent = Agent(Quiet(io.BytesIO(), io.BytesIO()), tmp_path)
+    with pytest.raises(DeviceError, match=r"enable door\.service failed: no access"):
+        agent.switch("door", 2, "user", 0.0)
+    assert releases.current() == 2
+    assert (releases.link / "options.toml").is_file()
