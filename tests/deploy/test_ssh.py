@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from edgekit.deploy.content import input_content, send_content
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import BadInputError, HostError
 
@@ -117,3 +119,23 @@ def test_a_file_that_claims_a_wrong_size_is_not_fetched(
     ):
         connection.fetch("found", tmp_path / "fetched", 10)
     assert not (tmp_path / "fetched").exists()
+
+
+def test_a_device_that_is_full_within_a_file_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A limit of file sizes stands in for a quota, which the free space does not show.
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(
+        f"#!/bin/sh\nulimit -f 1000\nexport HOME='{tmp_path}/home'\n"
+        'for command; do :; done\nexec sh -c "$command"\n'
+    )
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    file = tmp_path / "clip.mp4"
+    file.write_bytes(os.urandom(8 << 20))
+    with DeviceConnection("device", python=sys.executable) as connection:
+        with pytest.raises(HostError, match="device: Cannot use the home folder: File too large"):
+            send_content(connection, input_content(file))
+        assert connection.ask("status", list[object]) == []

@@ -56,7 +56,8 @@ class Agent:
 
     def put(self, kind: str, digest: str, path: str, size: int) -> None:
         """Receives one file of a content."""
-        self._store(kind).receive(digest, path, self._connection.body(size))
+        with self._connection.body(size) as pieces:
+            self._store(kind).receive(digest, path, pieces)
 
     def finish(self, kind: str, digest: str, files: list[SentFile]) -> str:
         """Checks a content; returns its folder."""
@@ -285,6 +286,6 @@ def main() -> None:
         except DeviceError as error:
             connection.failed(error)
         except OSError as error:
-            place = f" {error.filename}" if error.filename else ""
+            place = error.filename or "the home folder"
             hint = "Check the free space and the permissions there: df -h ~ && ls -ld ~"
-            connection.failed(DeviceError(f"Cannot use{place}: {error.strerror or error}.", hint))
+            connection.failed(DeviceError(f"Cannot use {place}: {error.strerror or error}.", hint))

@@ -59,18 +59,21 @@ class WorkstationConnection:
         request = json.loads(line)
         return request["do"], request["with"]
 
-    def body(self, size: int) -> Iterator[bytes]:
-        """Yields the bytes that follow a request.
+    @contextlib.contextmanager
+    def body(self, size: int) -> Iterator[Iterator[bytes]]:
+        """Yields the bytes that follow a request, in pieces; the rest is read after the block.
+
+        If the block fails, as on a full disk, the rest would otherwise be taken for requests.
 
         Raises:
             HungUpError: The connection ended before that.
         """
-        while size:
-            piece = self._requests.read(min(size, _PIECE))
-            if not piece:
-                raise HungUpError("The connection ended within a file.")
-            size -= len(piece)
-            yield piece
+        pieces = self._pieces(size)
+        try:
+            yield pieces
+        finally:
+            for _ in pieces:
+                pass
 
     def note(self, text: str) -> None:
         """Sends a line about the progress; it may be lost if the workstation is gone."""
@@ -104,6 +107,14 @@ class WorkstationConnection:
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nothing, stream)
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        while size:
+            piece = self._requests.read(min(size, _PIECE))
+            if not piece:
+                raise HungUpError("The connection ended within a file.")
+            size -= len(piece)
+            yield piece
 
     def _send(self, answer: dict[str, object]) -> None:
         self._answers.write(json.dumps(answer).encode() + b"\n")
