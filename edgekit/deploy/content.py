@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,15 +81,15 @@ def bundle_content(bundle: Bundle) -> Content:
 
 
 def input_content(path: Path) -> Content:
-    """Returns a file, or all files of a folder, below the name of that file or folder.
+    """Returns a file, or all files below a folder, below the name of that file or folder.
 
     Raises:
         BadInputError: There is no such file or folder.
     """
     path = real_path(path)
     if is_there(path) and path.is_dir():
-        below = _files_below(path)
-        return content_of("inputs", {f"{path.name}/{name}": file for name, file in below.items()})
+        below = {f"{path.name}/{name}": file for name, file in _files_below(path)}
+        return content_of("inputs", below)
     if not (is_there(path) and path.is_file()):
         raise BadInputError(
             f"Expected a file or a folder to copy to the device; {path} is none.",
@@ -117,6 +117,17 @@ def send_content(connection: DeviceConnection, content: Content) -> tuple[str, i
     return connection.ask("finish", str, kind=kind, digest=digest, files=files), sum(sizes.values())
 
 
-def _files_below(folder: Path) -> dict[str, Path]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path for path in files}
+def _files_below(folder: Path, around: tuple[Path, ...] = ()) -> Iterator[tuple[str, Path]]:
+    """Yields all files below a folder, by their paths in it; a link to a folder is followed.
+
+    The folders of pictures of a converted dataset are such links.
+    """
+    here = real_path(folder)
+    if here in around:  # a link to a folder that it is in
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            yield path.name, path
+        elif path.is_dir():
+            for name, file in _files_below(path, (*around, here)):
+                yield f"{path.name}/{name}", file

@@ -53,3 +53,18 @@ def test_nothing_but_the_files_of_the_manifest_leaves_this_machine(
 def test_what_is_not_there_cannot_be_sent(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInputError, match="Expected a file or a folder"):
         input_content(tmp_path / name)
+
+
+def test_linked_folders_are_sent_with_what_is_in_them(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures" / "Walk" / "v"
+    pictures.mkdir(parents=True)
+    (pictures / "1.jpg").write_text("a picture")
+    (pictures / "again").symlink_to(pictures.parent)
+    clips = tmp_path / "clips"
+    (clips / "Walk").mkdir(parents=True)
+    (clips / "annotations.json").write_text("{}")
+    for name in ("Walk/v", "copy"):
+        (clips / name).symlink_to(pictures)
+    (clips / "lost").symlink_to("nowhere")
+    names = {"annotations.json", "Walk/v/1.jpg", "copy/1.jpg"}
+    assert input_content(clips).sources.keys() == {f"clips/{name}" for name in names}
