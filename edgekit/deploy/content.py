@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from edgekit.files.checksums import sha256_of
 from edgekit.files.reading import is_there, path_below, real_path
 
 __all__ = ["Content", "bundle_content", "content_of", "input_content", "send_content"]
+
+_MOST_LIST, _ENTRY = (1 << 24) - 1000, 120
+"""Bytes of a list of files that a device reads, and of each entry beside its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,18 @@ def input_content(path: Path) -> Content:
     """Returns a file, or all files below a folder, below the name of that file or folder.
 
     Raises:
-        BadInputError: There is no such file or folder.
+        BadInputError: There is no such file or folder, or it has too many files.
     """
     path = real_path(path)
     if is_there(path) and path.is_dir():
         below = {f"{path.name}/{name}": file for name, file in _files_below(path)}
+        if sum(len(json.dumps(name)) + _ENTRY for name in below) > _MOST_LIST:
+            raise BadInputError(
+                f"Expected {path} to have some 80,000 files at most, to copy them to a device; "
+                f"found {len(below)}.",
+                hint="Name a folder with fewer files, for example with videos in place of their "
+                "pictures.",
+            )
         return content_of("inputs", below)
     if not (is_there(path) and path.is_file()):
         raise BadInputError(

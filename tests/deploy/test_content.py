@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from edgekit.assets import default_bundle
 from edgekit.bundle import MANIFEST, Bundle, load_bundle
+from edgekit.deploy import content
 from edgekit.deploy.content import bundle_content, input_content
+from edgekit.deploy.on_device import connection
 from edgekit.errors import BadInputError, BundleError
 
 
@@ -68,3 +71,23 @@ def test_linked_folders_are_sent_with_what_is_in_them(tmp_path: Path) -> None:
     (clips / "lost").symlink_to("nowhere")
     names = {"annotations.json", "Walk/v/1.jpg", "copy/1.jpg"}
     assert input_content(clips).sources.keys() == {f"clips/{name}" for name in names}
+
+
+def test_more_files_than_a_device_can_list_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        (tmp_path / f"{number:05}.jpg").touch()
+    monkeypatch.setattr(content, "_MOST_LIST", 20 * 200)
+    assert len(input_content(tmp_path).files) == 20
+    monkeypatch.setattr(content, "_MOST_LIST", 20 * 120)
+    with pytest.raises(BadInputError, match="found 20") as caught:
+        input_content(tmp_path)
+    assert "fewer files" in (caught.value.hint or "")
+
+
+def test_the_longest_list_of_files_fits_a_request(tmp_path: Path) -> None:
+    file = {"path": "", "size": 10**12, "sha256": "0" * 64}
+    assert len(json.dumps(file)) + len(", ") <= content._ENTRY
+    head = {"do": "missing", "with": {"kind": "inputs", "digest": "0" * 64, "files": []}}
+    assert content._MOST_LIST + len(json.dumps(head)) <= connection._LONGEST_LINE
