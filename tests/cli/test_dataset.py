@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,14 @@ def test_a_dataset_is_converted_and_divided(clips: Path, tmp_path: Path, capsys:
     assert main(["dataset", "check", str(new)]) == 0
     assert main(["dataset", "split", str(new)]) == 3
     assert "Add --force" in capsys.readouterr().err
+    content["videos"][f"5{video.name}"] = content["videos"][video.name]
+    (new / "annotations.json").write_text(json.dumps(content))
+    os.utime(new / "annotations-train.json", (0, 0))
+    found = said(capsys, "dataset", "split", new, "--force", "--train", 0.5)
+    assert found["videos"] == {"annotations-train.json": 3, "annotations-test.json": 3}
+    (new / "annotations.json").unlink()
+    found = said(capsys, "dataset", "split", new, "--force", "--train", 0.7)
+    assert found["videos"] == {"annotations-train.json": 4, "annotations-test.json": 2}
 
 
 def test_one_part_is_converted_to_the_file_of_that_part(

@@ -17,7 +17,7 @@ from edgekit.media.serving.wsgi import serve
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.pipeline.bundle_change import BundleChange
-from edgekit.pipeline.results import INTENDED, FrameResult, Gap, RunInfo
+from edgekit.pipeline.results import INTENDED, FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ class MetricsSink(Sink):
         self._classes: tuple[str, ...] = ()
         self._bundle: dict[str, str] = {}
         self._info: RunInfo | None = None
+        self._ended = False
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -216,7 +217,7 @@ class MetricsSink(Sink):
     @property
     def source_up(self) -> bool | None:
         """Whether the source gives frames; None before it starts."""
-        return None if self._info is None else self._info.health().connected
+        return None if self._info is None else self._info.health().connected and not self._ended
 
     def start(self, info: RunInfo) -> None:
         """Sets every metric to 0, and starts to listen."""
@@ -262,9 +263,13 @@ class MetricsSink(Sink):
         """Counts the outcome; the tubes of classes that the new bundle lacks are set to 0."""
         self._of(self._metrics.bundles, change.outcome).inc()
         if change.error is None:
-            for name in self._classes:
-                self._of(self._metrics.live, name).set(0)
+            self._clear_live()
             self._show(change.name, change.sha256, change.classes)
+
+    def end(self, summary: RunSummary) -> None:
+        """Shows that the source gives no more frames, and has no live tubes, while others go on."""
+        self._ended = True
+        self._clear_live()
 
     def check(self) -> None:
         """Checks the port by starting to listen."""
@@ -273,6 +278,10 @@ class MetricsSink(Sink):
     def close(self) -> None:
         """Stops listening if this was the last sink."""
         self._metrics.leave(self)
+
+    def _clear_live(self) -> None:
+        for name in self._classes:
+            self._of(self._metrics.live, name).set(0)
 
     def _show(self, name: str, sha256: str, classes: Sequence[str]) -> None:
         self._bundle = {"name": printable(name), "sha256": sha256}
