@@ -177,7 +177,7 @@ class _Run:
         if self.group.first:  # an unwritable folder is reported before the first epoch
             if not resume:  # another run may have begun here while the clips were prepared
                 may_resume(self.out, resume=False, force=self.options.force)
-            begin(self.out, self._record(), finished // settings.steps)
+            begin(self.out, self._record(), finished // settings.steps if resume else None)
         history: list[Epoch] = []
         progress.phase("Training", settings.epochs * settings.steps)
         for _ in range(finished):

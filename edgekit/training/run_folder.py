@@ -64,23 +64,26 @@ def may_resume(out: Path, *, resume: bool, force: bool) -> bool:
     return resume
 
 
-def begin(out: Path, settings: Mapping[str, object], epochs: int) -> None:
+def begin(out: Path, settings: Mapping[str, object], epochs: int | None) -> None:
     """Writes the settings of a run, and keeps the history of its finished epochs.
 
-    A run that ended while it saved may have reported an epoch that its state does not have.
+    A run that ended while it saved may have reported an epoch that its state does not have. The
+    state of a run that is replaced is removed, so that the new run alone can go on. Its weights
+    stay until there are others, because the new run may begin with them.
 
     Args:
         out: Folder of the run; it is created.
         settings: Settings, which JSON can hold.
-        epochs: Number of finished epochs; 0 for a new run.
+        epochs: Number of finished epochs of a run that goes on; None for a new run.
 
     Raises:
         OutputError: The folder cannot be written.
     """
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        if not epochs:  # the run that is replaced may have had a validation
-            (out / LAST).unlink(missing_ok=True)
+        for name in (STATE, LAST) if epochs is None else ():
+            (out / name).unlink(missing_ok=True)
+    epochs = epochs or 0
     kept = [line for line in _lines(out / HISTORY) if _epoch_of(line) <= epochs]
     _write(out / SETTINGS, json.dumps({"schema": SCHEMA, **settings}, indent=2) + "\n")
     _write(out / HISTORY, "".join(f"{line}\n" for line in kept[:epochs]))

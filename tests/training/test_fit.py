@@ -138,6 +138,21 @@ def test_a_run_that_begins_in_the_folder_meanwhile_is_kept(truth, tmp_path):
     assert (out / WEIGHTS).read_text() == "theirs"
 
 
+def test_a_run_that_was_replaced_does_not_go_on(truth, tmp_path):
+    train([truth], tmp_path, settings(epochs=1))
+
+    class Stops(Progress):
+        def phase(self, note, total=None):
+            if note == "Training":
+                raise KeyboardInterrupt
+
+    options = FitOptions(arch="tiny", origin="scratch", force=True)
+    with pytest.raises(KeyboardInterrupt):
+        fit([truth], tmp_path, settings(epochs=1), options, Stops())
+    with pytest.raises(BadInputError, match="nothing to resume"):
+        train([truth], tmp_path, settings(epochs=1), resume=True)
+
+
 def test_there_is_nothing_to_resume(truth, tmp_path):
     with pytest.raises(BadInputError, match=r"nothing to resume: no .*other/state\.pt") as caught:
         train([truth], tmp_path / "other", settings(), resume=True)

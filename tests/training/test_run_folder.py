@@ -19,6 +19,7 @@ from edgekit.training.run_folder import (
     LAST,
     SETTINGS,
     STATE,
+    WEIGHTS,
     add_to_history,
     begin,
     may_resume,
@@ -32,7 +33,7 @@ def numbers(out: Path) -> list[int]:
 
 def test_the_history_grows_by_one_line_an_epoch(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    begin(out, {"seed": 1}, 0)
+    begin(out, {"seed": 1}, None)
     assert (out / HISTORY).read_text() == ""
     add_to_history(out, Epoch(1, {"total": 2.5, "hm": 1.0}))
     add_to_history(out, Epoch(2, {"total": 0.1 + 0.2, "hm": 0.0}, 0.01, (0.5, 0.25)))
@@ -61,7 +62,7 @@ def test_a_resumed_run_keeps_its_finished_epochs(
 
 def test_the_settings_are_json(tmp_path: Path) -> None:
     values = of()
-    begin(tmp_path, asdict(values), 0)
+    begin(tmp_path, asdict(values), None)
     found = json.loads((tmp_path / SETTINGS).read_text())
     assert found["size"] == [128, 128]
     assert found["precision"] == "fp32"
@@ -103,11 +104,11 @@ def test_links_among_the_files_of_a_run_lead_nowhere_else(
     os.mkfifo(tmp_path / "pipe")
     out = tmp_path / "run"
     out.mkdir()
-    begin(out, {}, 0)
+    begin(out, {}, None)
     (out / name).unlink(missing_ok=True)
     (out / name).symlink_to(tmp_path / target if target != LAST else name)
     with contextlib.suppress(OutputError):  # for a pipe and a device
-        begin(out, {}, 0)
+        begin(out, {}, None)
     with contextlib.suppress(OutputError):
         add_to_history(out, Epoch(1, {"total": 1.0}))
     assert other.read_text() == "theirs"
@@ -121,7 +122,7 @@ def test_a_link_that_takes_the_place_of_the_history_during_the_run_is_not_follow
     other = tmp_path / "other"
     other.write_text("theirs\n")
     os.mkfifo(tmp_path / "pipe")
-    begin(tmp_path / "run", {}, 0)
+    begin(tmp_path / "run", {}, None)
     (tmp_path / "run" / HISTORY).unlink()
     place = HISTORY if target == HISTORY else tmp_path / target
     (tmp_path / "run" / HISTORY).symlink_to(place)
@@ -132,7 +133,7 @@ def test_a_link_that_takes_the_place_of_the_history_during_the_run_is_not_follow
 
 
 def test_a_run_without_a_state_can_only_be_replaced(tmp_path: Path) -> None:
-    begin(tmp_path, {}, 0)  # as a run does whose loss is soon infinite, or that is interrupted
+    begin(tmp_path, {}, None)  # as a run does whose loss is soon infinite, or that is interrupted
     with pytest.raises(OutputError, match="which ended before it was saved") as caught:
         may_resume(tmp_path, resume=False, force=False)
     assert caught.value.hint == "Add force=True to replace it, or name another place."
@@ -145,3 +146,23 @@ def test_a_run_without_a_state_can_only_be_replaced(tmp_path: Path) -> None:
         may_resume(tmp_path, resume=False, force=False)
     assert caught.value.hint.startswith("Add resume=True to go on with it, force=True")
     assert may_resume(tmp_path, resume=True, force=False)
+
+
+def test_a_replaced_run_cannot_go_on_in_place_of_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (STATE, LAST, WEIGHTS):
+        (tmp_path / name).touch()
+    add_to_history(tmp_path, Epoch(1, {"total": 1.0}))
+    begin(tmp_path, {}, None)
+    assert not numbers(tmp_path)
+    assert not (tmp_path / LAST).exists()
+    assert (tmp_path / WEIGHTS).exists(), "the new run may begin with them"
+    with pytest.raises(BadInputError, match="nothing to resume"):
+        may_resume(tmp_path, resume=True, force=False)
+    # As torchrun starts the processes again after one of them has failed in the first epoch.
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert not may_resume(tmp_path, resume=False, force=True)
+    (tmp_path / STATE).touch()
+    begin(tmp_path, {}, 0)
+    assert may_resume(tmp_path, resume=False, force=True)
