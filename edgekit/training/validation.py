@@ -87,6 +87,8 @@ class Validation:
 def held_out_frame_map(network: nn.Module, truth: Truth, settings: Settings, share: float) -> float:
     """Returns frame-mAP at IoU 0.5 on the last ``share`` of each video.
 
+    As in ``evaluate``, what is found in videos without any action counts as wrong.
+
     Args:
         network: Network in evaluation mode.
         truth: Annotations of the whole videos.
@@ -98,7 +100,7 @@ def held_out_frame_map(network: nn.Module, truth: Truth, settings: Settings, sha
     classes = list(truth.classes)
     for video in truth.videos:
         rest = _rest(video, 1.0 - share)
-        if not rest.tubes:
+        if not rest.frames:  # of a short video, which nothing is held out of
             continue
         cascade = Cascade(
             settings.size,

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit._progress import SILENT, Progress
-from edgekit.datasets.annotations import Truth, TruthTube
+from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.training.fit import FitOptions, fit
@@ -121,6 +122,36 @@ def test_nothing_to_score_is_said_before_the_first_epoch(clips: Truth, tmp_path:
     with pytest.raises(AnnotationError, match="found none in the last 50% of each video"):
         train(short, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+class _Brightness(torch.nn.Module):
+    """Finds one box in every picture, with a score that grows with its brightness."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        heatmap = torch.full((1, 1, 16, 16), -9.0)
+        heatmap[0, 0, 8, 8] = x[:, :3].mean()
+        sizes, offsets = (torch.full((1, 2, 16, 16), value) for value in (8.0, 0.0))
+        return {"hm": heatmap, "wh": sizes, "reg": offsets}
+
+
+def test_what_is_found_in_a_video_without_any_action_is_wrong(tmp_path: Path) -> None:
+    dark, bright = tmp_path / "dark", tmp_path / "bright"
+    for folder, level in ((dark, 0), (bright, 255)):
+        folder.mkdir()
+        for number in range(4):
+            cv2.imwrite(str(folder / f"{number}.png"), np.full((64, 64, 3), level, np.uint8))
+    tube = TruthTube(0, 0, np.array([[16.0, 16, 48, 48]] * 4))
+    annotated = VideoTruth("dark", 4, 64, 64, [tube], None, dark)
+    empty = VideoTruth("bright", 4, 64, 64, [], None, bright)
+    for videos, expected in (([annotated], 1.0), ([annotated, empty], 0.5)):
+        found = held_out_frame_map(_Brightness(), Truth(["a"], videos), SMALL, 1.0)
+        assert found == pytest.approx(expected)
+    single = replace(empty, frames=1)
+    assert held_out_frame_map(_Brightness(), Truth(["a"], [annotated, single]), SMALL, 0.25) == 1.0
 
 
 @given(
