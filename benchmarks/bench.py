@@ -24,7 +24,11 @@ from edgekit.benchmarks.sweep import Sweep, export_all, read_sweep
 from edgekit.bundle import Bundle
 from edgekit.calibration.store import Store, default_store
 from edgekit.errors import UsageError
-from edgekit.files.output_paths import refuse_unwritable
+from edgekit.files.output_paths import (
+    refuse_unwritable,
+    refuse_unwritable_folder,
+    require_parent,
+)
 from edgekit.files.writing import atomic_file
 from edgekit.runtime.native.library import compiled
 from edgekit.targets.bundle_choice import Named, all_here, as_bundles
@@ -166,6 +170,9 @@ def run_bench(
     """
     for path in options.outputs.values():
         refuse_unwritable(path)
+    if options.history is not None:
+        require_parent(options.history)
+        refuse_unwritable_folder(options.history)
     sweep = read_sweep(options.sweep)
     _refuse_contradictions(options, sweep)
     options = replace(

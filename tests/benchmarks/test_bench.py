@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import edgekit
+from edgekit._progress import Progress
 from edgekit.assets import default_bundle
-from edgekit.errors import BundleError, EdgeKitError, UsageError
+from edgekit.errors import BundleError, EdgeKitError, OutputError, UsageError
 
 
 def test_a_report_and_its_files(tmp_path: Path) -> None:
@@ -42,6 +43,18 @@ def test_wrong_values_are_named(values: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         edgekit.bench(**values)
     assert words in caught.value.message
+
+
+class _Unmeasured(Progress):
+    def phase(self, note: str, total: int | None = None) -> None:
+        pytest.fail(f"it began: {note}")
+
+
+def test_a_history_that_cannot_be_kept_is_refused_before_the_measurement(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place, reason in (("nowhere/history", "there is no folder"), ("file", "not a folder")):
+        with pytest.raises(OutputError, match=reason):
+            edgekit.bench(default_bundle(), history=tmp_path / place, progress=_Unmeasured())
 
 
 def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
