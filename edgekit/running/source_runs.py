@@ -14,6 +14,7 @@ from pathlib import Path
 from edgekit._closing import Closing
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, MediaError
+from edgekit.files.reading import is_there
 from edgekit.linking.registry import make_linker
 from edgekit.media import Source
 from edgekit.media.sinks.queued import QueuedSink
@@ -212,6 +213,8 @@ class SourceRuns(Closing):
         assert summary is not None
         written = {**files.named(), "clips": files.clips.folder}
         waits = not (run.source.live or frames.realtime)
+        sinks = tuple(sink.health() for sink in run.sinks if isinstance(sink, QueuedSink))
+        failed = {sink.name for sink in sinks if sink.error and not sink.written}
         return SourceReport(
             run.source.name,
             run.pipeline.slot.current.bundle,
@@ -219,6 +222,10 @@ class SourceRuns(Closing):
             summary,
             run.tally,
             None if waits else min(run.source.fps, frames.fps or math.inf),
-            tuple(sink.health() for sink in run.sinks if isinstance(sink, QueuedSink)),
-            {name: str(path) for name, path in written.items() if path},
+            sinks,
+            {
+                name: str(path)
+                for name, path in written.items()
+                if path and name not in failed and (path == "-" or is_there(Path(path)))
+            },
         )

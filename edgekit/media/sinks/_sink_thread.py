@@ -87,6 +87,7 @@ class SinkThread:
             goes_on = False
             with self._queue.changed:
                 self._queue.failure = failed
+                self._record.failed(failed, self._sink.stored)
         elif failed is not None:
             self._note(failed)
             if not self._recover():

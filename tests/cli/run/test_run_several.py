@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -130,6 +131,28 @@ def test_one_that_fails_leaves_the_others_going(spot_bundle, spot_video, tmp_pat
     assert ["error" in source for source in report["sources"]] == [True, False]
     for number in range(2):
         assert events_of(tmp_path / f"e-{number}.jsonl")[-1]["type"] == "end"
+
+
+def test_an_output_that_is_not_there_was_not_written(spot_bundle, spot_video, tmp_path):
+    names = {"video": "v.mp4", "picture": "p.png", "save_detections": "d.json"}
+    command = [sys.executable, "-m", "edgekit", "run", "--bundle", spot_bundle, "--json"]
+    command += sources(spot_video(30), spot_video(5, "short.mp4"))
+    for name, file in names.items():
+        command += [f"--{name.replace('_', '-')}", tmp_path / file]
+    (tmp_path / "p-0.png").write_text("of an earlier run")
+    done = subprocess.run(
+        [*map(str, command)],
+        capture_output=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600)),
+    )
+    assert done.returncode == 3
+    for source in json.loads(done.stdout)["sources"]:
+        assert source["files"] == {}
+        for sink in source["sinks"]:
+            assert sink["written"] == 0
+            assert names[sink["name"]].split(".")[0] in sink["error"]
+            assert "File too large" in sink["error"]
+    assert not {file.name for file in tmp_path.iterdir()} & {"v-0.mp4", "p-1.png", "d-0.json"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

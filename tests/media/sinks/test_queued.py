@@ -211,6 +211,7 @@ def test_on_a_file_an_error_ends_the_sink_and_is_raised_once(failing):
         give(sink, [("frame", 1), ("frame", 2), ("tube", 3), ("end", 0)])
         sink.close()
     sink.close()
+    assert sink.health().error == f"no {failing[0]}."
     assert inner.calls[-1] == ("close",)
     assert ("reopen",) not in inner.calls
     assert failing not in written(inner)

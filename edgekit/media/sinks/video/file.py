@@ -89,6 +89,11 @@ class VideoSink(Sink):
         """Name of the video's codec; None before the first frame or known size."""
         return self._video.codec.name if self._video is not None else None
 
+    @property
+    def appears_at_end(self) -> bool:
+        """True, because the video gets its name at the end."""
+        return True
+
     def start(self, info: RunInfo) -> None:
         """Checks that the place can be written to and that the video can be encoded."""
         self._info = info
