@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,6 +209,12 @@ def _classes(
             f"Expected {len(classes)} classes; the heatmap of {path} has {spec.classes}.",
             hint="Name the classes that the checkpoint was trained on: "
             f"{parameter('classes', '|'.join((*CLASS_LISTS, 'FILE')))}",
+        )
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise CheckpointError(
+            f"Expected each class name once; found {', '.join(twice)} several times.",
+            hint=f"Name the classes of {path}: {parameter('classes', 'FILE')}",
         )
     return classes or default_classes(spec.classes, spec.channels)
 

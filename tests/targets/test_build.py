@@ -227,6 +227,13 @@ def test_classes_that_do_not_fit_are_counted(checkpoint: Path, tmp_path: Path) -
         export_bundle(checkpoint, out=tmp_path / "b", settings=settings)
 
 
+def test_a_class_is_named_once(checkpoint: Path, tmp_path: Path) -> None:
+    settings = ExportSettings(classes=("a", "b", "a"))
+    with pytest.raises(CheckpointError, match=r"each class name once; found a several times"):
+        export_bundle(checkpoint, out=tmp_path / "b", settings=settings)
+    assert list(tmp_path.iterdir()) == []
+
+
 def said(loaded: Checkpoint, **strings: str) -> Checkpoint:
     return Checkpoint(loaded.network, loaded.spec, loaded.sha256, None, strings)
 
