@@ -41,7 +41,8 @@ class DeviceReport:
         name: Name of the device: its topic below the common prefix.
         state: State in a word.
         reasons: Sentences that give the reasons of a state other than ``ok``.
-        seconds: Seconds since its newest message; None if the device's clock is wrong.
+        seconds: Seconds since its newest message; None if the device's clock is wrong, or if the
+            broker had stored that it lost the device, because it does not store when.
         message: Its newest message.
     """
 
@@ -121,6 +122,8 @@ class Fleet:
                 self._devices[name] = _Device(message, heard)
             return
         before = device.message
+        if heard is None and message.run == before.run:
+            heard = device.heard
         if message.run != before.run:
             if message.run in device.earlier:
                 if message.state == "offline":
@@ -168,6 +171,8 @@ class Fleet:
 
     def _sent(self, message: StatusMessage) -> float | None:
         """Returns when a stored message was sent, by its date; None if that is impossible."""
+        if message.reason == "lost":
+            return None  # the device wrote it when it connected
         try:
             date = datetime.fromisoformat(message.date)
             seconds = (datetime.now(timezone.utc) - date).total_seconds()

@@ -64,6 +64,17 @@ def test_a_stored_message_is_as_old_as_it_says(fleet):
     assert states(fleet)["future"] == "ok"
 
 
+def test_a_broker_does_not_store_when_it_lost_a_device(fleet, clock):
+    lost = status(ago=9000, state="offline", reason="lost")
+    fleet.take("roof", lost, retained=True)
+    assert [report.seconds for report in fleet.reports()] == [None]
+    fleet.take("roof", lost, retained=False)
+    clock.now += 7
+    fleet.take("roof", lost, retained=True)  # this machine has connected again
+    assert [report.seconds for report in fleet.reports()] == [7.0]
+    assert states(fleet) == {"roof": "dead"}
+
+
 @pytest.mark.parametrize(
     ("values", "state", "reason"),
     [
