@@ -45,6 +45,11 @@ class Delivery:
         self._heard = time.monotonic()
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether the broker has not answered all messages of this connection."""
+        return bool(self._topics)
+
+    @property
     def unanswered(self) -> str | None:
         """Says that the broker acknowledges nothing although messages are sent; else None."""
         if not self._waiting or time.monotonic() - self._heard < _ANSWER_SECONDS:

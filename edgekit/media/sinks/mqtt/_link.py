@@ -37,14 +37,18 @@ class StatusTopic:
     Attributes:
         topic: Topic of the messages.
         current: Function that returns the present message.
-        will: Message that the broker publishes when the connection is lost.
+        will: Function that returns the message that the broker publishes when the connection is
+            lost.
         news: Function that returns a value; when it changes, a new message is due within a second.
+        lasting: Function that returns a value; when it changes, a new connection brings the broker
+            a new will.
     """
 
     topic: str
     current: Callable[[], bytes]
-    will: bytes
+    will: Callable[[], bytes]
     news: Callable[[], object] = lambda: None
+    lasting: Callable[[], object] = lambda: None
     _sent_news: object = None
     _when: float = 0.0
 
@@ -95,10 +99,12 @@ class _EndRequest:
         return self._made.wait(seconds)
 
 
+# Many attributes: its arguments, and the state of one connection after the other.
 class BrokerLink:
     """Sends the messages of an outbox in order, and removes those that the broker acknowledged.
 
-    Each connection begins with the status as a retained message. The link uses MQTT 5 if the
+    Each connection begins with the status as a retained message. If the value in the broker's will
+    changes, the link ends the connection in order and begins another one. It uses MQTT 5 if the
     broker supports it, because an MQTT 5 broker reports whether it accepted each message. A broker
     with MQTT 3.1.1 may silently drop messages that its rules forbid. Messages that the broker
     refuses are not sent again.
@@ -121,6 +127,8 @@ class BrokerLink:
         self._ending = _EndRequest()
         self._tried = threading.Event()
         self._connected = False
+        self._willed: object = None
+        self._renews = False
         self._unconnected: str | None = _NOT_YET
         self.denied = False
         self._thread = threading.Thread(target=self._run, name="edgekit-mqtt", daemon=True)
@@ -144,7 +152,8 @@ class BrokerLink:
         """Sends waiting messages within ``seconds``, then the last status, and ends the thread."""
         self._ending.make(last_words, seconds)
         # A connection attempt may hang for longer, and has nothing to send.
-        self._thread.join(2 * _TICK + (seconds if self._connected else 0.0))
+        connected = self._connected or self._renews
+        self._thread.join(2 * _TICK + (seconds if connected else 0.0))
 
     def _run(self) -> None:
         backoff, warned = Backoff(), 0.0
@@ -157,6 +166,8 @@ class BrokerLink:
                 self._note(str(getattr(error, "strerror", None) or error))
             except OutputError as error:
                 self._note(error.message)
+            if self._renews and not self._ending.overdue:  # the broker has no will meanwhile
+                continue
             has_changed = self._versions[0] != version
             if has_changed and version == import_client().MQTTv5 and not self._ending.made:
                 continue
@@ -198,12 +209,13 @@ class BrokerLink:
             if met and not (self._connected or self.denied):
                 self._versions.reverse()  # the broker may not support this version of MQTT
             self._connected = False
-            self._hang_up(client)
+            self._hang_up(client, in_order=self._renews or self._ending.made)
 
     def _make_client(self) -> Any:
         client = make_client(self._broker, self._versions[0], _CONNECT_SECONDS)
         client.max_inflight_messages_set(WINDOW)
-        client.will_set(self._status.topic, self._status.will, qos=1, retain=True)
+        self._willed = self._status.lasting()
+        client.will_set(self._status.topic, self._status.will(), qos=1, retain=True)
         client.on_connect = self._on_connect
         self._delivery.begin(client)
         return client
@@ -217,11 +229,16 @@ class BrokerLink:
         self._delivery.publish(self._status.topic, self._status.take(), retain=True)
         if self._unconnected not in (None, _NOT_YET):
             _LOG.info("The MQTT broker %s is connected again.", self._broker.place)
-        self._connected, self._unconnected = True, None
+        self._connected, self._renews, self._unconnected = True, False, None
         self._tried.set()
 
     def _pass_on(self, client: Any) -> bool:
-        """Sends as many messages as fit; returns False when stopping and nothing is left to do."""
+        """Sends as many messages as fit; returns False when the connection is to end in order."""
+        if not self._ending.made and self._status.lasting() != self._willed:
+            # With answers still to read, the broker may take the end for an outage.
+            self._delivery.settle()
+            self._renews = not self._delivery.is_waiting
+            return not self._renews
         if self._status.is_due and not self._ending.made:
             self._delivery.publish(self._status.topic, self._status.take(), retain=True)
         unacknowledged = self._delivery.send_more()
@@ -240,8 +257,9 @@ class BrokerLink:
                 break
         self._delivery.settle()
 
-    def _hang_up(self, client: Any) -> None:
-        if self._ending.made:
+    @staticmethod
+    def _hang_up(client: Any, *, in_order: bool) -> None:
+        if in_order:
             client.disconnect()
             client.loop(_TICK)
         elif (sock := client.socket()) is not None:
@@ -249,6 +267,7 @@ class BrokerLink:
             sock.close()
 
     def _note(self, reason: str) -> None:
+        self._renews = False
         self._unconnected = (
             f"No connection to the MQTT broker {self._broker.place}: {reason.rstrip('.')}."
         )

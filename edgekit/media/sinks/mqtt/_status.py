@@ -61,6 +61,11 @@ class RunStatus:
             self._bundle = {"name": change.name, "sha256": change.sha256}
 
     @property
+    def running(self) -> Mapping[str, str]:
+        """Name and SHA-256 of the bundle that runs."""
+        return self._bundle
+
+    @property
     def news(self) -> tuple[object, ...]:
         """Values that cause a new message at once if they change."""
         return self.activity.status, self._bundle, self._refused, self._failing()

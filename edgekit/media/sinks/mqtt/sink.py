@@ -147,8 +147,9 @@ class MqttSink(Sink):
         status = StatusTopic(
             f"{self._broker.prefix}/status",
             current=self._online,
-            will=self._status.offline("lost"),
+            will=lambda: self._status.offline("lost"),
             news=lambda: self._status.news,
+            lasting=lambda: self._status.running,
         )
         self._link = BrokerLink(self._broker, self._outbox, status)
         self._link.wait_for_first_try(_FIRST_TRY_SECONDS)

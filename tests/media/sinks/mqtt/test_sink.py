@@ -28,6 +28,7 @@ from edgekit.media.sinks.mqtt import _delivery, _link
 from edgekit.media.sinks.mqtt import sink as mqtt_sink
 from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage
 from edgekit.media.sinks.mqtt.sink import Broker, MqttSink, default_buffer
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
 from edgekit.system import backoff
@@ -227,23 +228,45 @@ def test_what_a_run_leaves_the_next_one_sends(mosquitto, listener, started):
     assert ids == [[0, 1, 2], [0, 1]]
 
 
+def test_another_bundle_loses_no_message_and_looks_like_no_outage(mosquitto, listener, started):
+    broker = mosquitto()
+    found, status = listener(broker), listener(broker, "home/door/status")
+    sink = started(broker.url())
+    for number in range(4):
+        give_tubes(sink, [number])
+        sink.bundle(BundleChange(f"bundle {number}", "22", 30 * number + 30, INFO.classes))
+        until(lambda: status and status[-1][1]["bundle"]["name"] == f"bundle {number}")  # noqa: B023
+    sink.end(SUMMARY)
+    sink.close()
+    until(lambda: {content["seq"] for _, content in found} == set(range(12)))
+    until(lambda: status[-1][1]["state"] == "offline")
+    assert [content.get("reason") for _, content in status if "reason" in content] == ["ended"]
+
+
 def test_the_broker_says_so_when_a_run_vanishes(mosquitto, listener, tmp_path):
+    """It also names the bundle that ran at last."""
     broker = mosquitto()
     status = listener(broker, "home/door/status")
     code = (
-        "import os, sys; from pathlib import Path\n"
+        "import os, sys, time; from pathlib import Path\n"
         "from edgekit.media.sinks.mqtt import sink as mqtt\n"
         "from edgekit.media.sinks.mqtt.sink import Broker, MqttSink\n"
+        "from edgekit.pipeline.bundle_change import BundleChange\n"
         "from edgekit.pipeline.results import RunInfo\n"
         f"mqtt._FIRST_TRY_SECONDS = {PATIENCE}\n"
         "sink = MqttSink(Broker.parse(sys.argv[1]), buffer=Path(sys.argv[2]))\n"
-        "sink.start(RunInfo('x', 1, 1, 25.0, None, ()))\n"
+        "sink.start(RunInfo('x', 1, 1, 25.0, None, (), bundle='one'))\n"
+        "sink.bundle(BundleChange('two', '22', 1, ()))\n"
+        f"end, link = time.monotonic() + {PATIENCE}, sink._link\n"
+        "def renewed(): return link._connected and link._willed['name'] == 'two'\n"
+        "while not renewed() and time.monotonic() < end: time.sleep(0.01)\n"
         "os._exit(0 if sink.trouble is None else 1)\n"
     )
     arguments = [broker.url(), str(tmp_path / "m.db")]
     subprocess.run([sys.executable, "-c", code, *arguments], check=True)
     until(lambda: status and status[-1][1]["state"] == "offline")
     assert status[-1][1]["reason"] == "lost"
+    assert status[-1][1]["bundle"]["name"] == "two"
 
 
 def test_a_refused_password_is_said_and_never_shown(mosquitto, started, tmp_path, caplog):

@@ -96,7 +96,7 @@ def test_news_are_a_bundle_a_refusal_a_state_and_a_failing_output(status, health
 def test_a_status_is_due_at_news_and_at_the_interval_but_not_more_than_once_a_second(monkeypatch):
     now, news = [100.0], [0]
     monkeypatch.setattr("edgekit.media.sinks.mqtt._link.time.monotonic", lambda: now[0])
-    topic = StatusTopic("status", current=lambda: b"", will=b"", news=lambda: news[0])
+    topic = StatusTopic("status", current=bytes, will=bytes, news=lambda: news[0])
     topic.take()
     news[0] = 1
     now[0] += 0.9
