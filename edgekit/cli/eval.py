@@ -117,7 +117,7 @@ __all__ = ["command"]
 @top_k_option
 @session_options(
     zero_threads="0 lets the runtime choose.",
-    no_hint="latency",
+    no_hint="throughput; latency with several --workers, and with --cluster",
 )
 @click.option(
     "--workers",

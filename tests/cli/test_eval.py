@@ -142,6 +142,15 @@ def test_a_broken_video_is_named_beside_the_figures_of_the_others(tmp_path, caps
     assert "frame-AP" not in capsys.readouterr().out
 
 
+def test_the_hint_is_that_of_the_help(tmp_path, capsys, caplog):
+    write_dataset(tmp_path / "clips", (1,), frames=8)
+    assert run(["eval", "shipped", "--root", str(tmp_path / "clips"), "--threads", "2", "-v"]) == 0
+    assert "threads 2, a frame each" in caplog.text
+    run(["eval", "--help"])
+    stated = "[default: throughput; latency with several --workers, and with --cluster]"
+    assert stated in " ".join(capsys.readouterr().out.split())
+
+
 def write_saved(tmp_path, name, **options):
     from edgekit.metrics.detections_writer import write_detections
     from tests.metrics.analysis.made import saved
