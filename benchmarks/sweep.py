@@ -78,9 +78,10 @@ def _count(word: str) -> int:
 
 def _size(word: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d{2,4})(?:x(\d{2,4}))?", word)
-    if found is None:
-        raise ValueError("SIDE or HxW, multiples of 32")
-    return int(found[1]), int(found[2] or found[1])
+    size = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if any(side < 64 or side % 32 for side in size):
+        raise ValueError("SIDE or HEIGHTxWIDTH, multiples of 32, at least 64")
+    return size
 
 
 _KINDS: dict[str, Callable[[str], Any]] = {

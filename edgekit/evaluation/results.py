@@ -19,7 +19,7 @@ from edgekit.bundle import Bundle
 from edgekit.calibration.store import key_of
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.errors import AnnotationError
-from edgekit.files.output_paths import writing
+from edgekit.files.output_paths import marked, writing
 from edgekit.files.reading import open_regular
 from edgekit.files.writing import atomic_file
 from edgekit.metrics.detections import SavedVideo
@@ -118,7 +118,7 @@ class ResultsFolder:
         assert video.path is not None
         key = key_of(self._key, video.name, _identity(video.path))
         name = _ODD.sub("_", video.name)[-_LONGEST_NAME:]
-        return self.path / f"{name}-{key}.npz"
+        return marked(self.path / f"{name}.npz", f"-{key}")  # 80 characters may be 320 bytes
 
 
 def _identity(path: Path) -> list[tuple[str, int, int]]:

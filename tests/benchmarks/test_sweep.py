@@ -29,7 +29,9 @@ def test_settings_are_put_together_and_named_once():
         ("threads=1,,2", "found ''"),
         ("arithmetic=int8", "one of f32, f16, bf16"),
         ("precision=int8", "found 'int8'"),
-        ("size=big", "SIDE or HxW"),
+        ("size=big", "SIDE or HEIGHTxWIDTH"),
+        ("size=256,100", "multiples of 32, at least 64; found '100'"),
+        ("size=32", "at least 64; found '32'"),
         ("cascade=gpu", "one of host, graph"),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,16 @@ def test_what_is_kept_is_found(tmp_path: Path, video: VideoTruth) -> None:
         else:
             assert one.boxes.tobytes() == other.boxes.tobytes()
             assert one.scores.tobytes() == other.scores.tobytes()
+
+
+def test_a_name_may_be_long_in_any_script(tmp_path: Path, video: VideoTruth) -> None:
+    results = ResultsFolder(tmp_path / "results", "key")
+    for letter in "aё动𐎀":
+        named = replace(video, name=f"{40 * letter}/{45 * letter}.mp4")
+        kept = results.keep(named, FOUND)
+        assert results.find(named) == kept
+        assert f"{letter}.mp4-" in kept.path.name
+    assert len([*results.path.iterdir()]) == 4
 
 
 def test_equal_detections_are_equal_bytes(tmp_path: Path, video: VideoTruth) -> None:
