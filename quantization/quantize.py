@@ -17,7 +17,7 @@ from edgekit.calibration.samples import Samples
 from edgekit.calibration.store import Store, default_store
 from edgekit.executors.cluster import ClusterExecutor
 from edgekit.executors.opening import open_executor
-from edgekit.files.output_paths import refuse_existing, refuse_unwritable
+from edgekit.files.output_paths import refuse_existing, refuse_replacing, refuse_unwritable
 from edgekit.files.writing import atomic_file
 from edgekit.media.drawing.picture_file import write_picture
 from edgekit.quantization.build import check_float, quantize_bundle, recipe_of
@@ -212,6 +212,7 @@ def _place(options: QuantizeOptions, source: Bundle) -> Path:
     quantizer(source.manifest.target).version()
     place = options.out or bundle_path(source.manifest.name, source.manifest.target, "int8")
     recipe_of(source, method=options.method, io=options.io, keep_float=options.keep_float)
+    refuse_replacing(place, source.path, options.calib, options.annotations)
     refuse_existing(place, force=options.force, mark=MANIFEST)
     for drawn in filter(None, (options.sheet, options.html)):
         refuse_unwritable(drawn)

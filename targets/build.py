@@ -27,7 +27,12 @@ from edgekit.bundle import (
     save_bundle,
 )
 from edgekit.errors import MissingDependencyError, UsageError
-from edgekit.files.output_paths import refuse_existing, temporary_folder, writing
+from edgekit.files.output_paths import (
+    refuse_existing,
+    refuse_replacing,
+    temporary_folder,
+    writing,
+)
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.kinds import input_channels
 from edgekit.runtime.types import Array
@@ -97,6 +102,7 @@ def export_bundle(
     loaded = loaded or read_checkpoint(checkpoint, settings)
     chosen = resolve(settings, loaded, checkpoint, writer)
     place = out or bundle_path(chosen.name, target, settings.precision)
+    refuse_replacing(place, checkpoint)
     refuse_existing(place, force=force, mark=MANIFEST)
     with temporary_folder() as work, writing(work.parent):
         (work / "model").mkdir()

@@ -14,7 +14,12 @@ from edgekit._progress import SILENT, Progress, as_progress
 from edgekit.assets import default_weights
 from edgekit.bundle import MANIFEST, Bundle, load_bundle, save_bundle
 from edgekit.classes import class_names
-from edgekit.files.output_paths import refuse_existing, temporary_folder, writing
+from edgekit.files.output_paths import (
+    refuse_existing,
+    refuse_replacing,
+    temporary_folder,
+    writing,
+)
 from edgekit.runtime.kinds import FIRST_FRAME_RULES, KINDS
 from edgekit.targets.build import bundle_path, export_bundle, read_checkpoint
 from edgekit.targets.choices import PLACES, PRECISIONS
@@ -177,6 +182,7 @@ def run_export(options: ExportOptions) -> Bundle:
         return written(settings=options, out=options.out, force=options.force)
     name = resolve(options, loaded, checkpoint, exporter(options.target)).name
     place = options.out or bundle_path(name, options.target, options.precision)
+    refuse_replacing(place, checkpoint)
     refuse_existing(place, force=options.force, mark=MANIFEST)
     with temporary_folder() as folder, writing(folder.parent):
         best = fastest_form(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edgekit._parameters import parameter
 from edgekit.errors import OutputError
+from edgekit.files.reading import real_path
 
 __all__ = [
     "longest_name",
@@ -21,6 +22,7 @@ __all__ = [
     "refuse_existing",
     "refuse_long_name",
     "refuse_no_folder",
+    "refuse_replacing",
     "refuse_special_file",
     "refuse_unwritable",
     "refuse_unwritable_folder",
@@ -177,6 +179,23 @@ def refuse_existing(path: Path, *, force: bool, mark: str | None = None) -> None
                 hint="Choose another path.",
             )
     _refuse_below(path)
+
+
+def refuse_replacing(path: Path, *inputs: Path | None) -> None:
+    """Raises, before long work, if a folder to write is or holds an input, which would be lost.
+
+    Args:
+        path: Path of the folder.
+        inputs: Files and folders to read; None for one that is not given.
+
+    Raises:
+        OutputError: An input is there.
+    """
+    for each in inputs:
+        if each is not None and real_path(each).is_relative_to(real_path(path)):
+            raise OutputError(
+                f"EdgeKit does not replace {path}: it reads {each}.", hint="Choose another path."
+            )
 
 
 def refuse_long_name(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,18 @@ def test_bundle_that_is_there_already(weights: Path, exported: Path, capsys: Any
     assert run(words) == 3
     assert "--force" in capsys.readouterr().err
     assert load_bundle(exported) == before
+
+
+def test_a_checkpoint_in_the_folder_of_a_bundle_stays(
+    weights: Path, exported: Path, tmp_path: Path, capsys: Any
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(exported, own)
+    checkpoint = own / "model.pth"
+    checkpoint.write_bytes(weights.read_bytes())
+    assert run(["export", str(checkpoint), "--input-size", "64", "-o", str(own), "--force"]) == 3
+    assert f"does not replace {own}: it reads {checkpoint}." in capsys.readouterr().err
+    assert checkpoint.exists()
 
 
 def test_without_torch(weights: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:

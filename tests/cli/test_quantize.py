@@ -191,3 +191,14 @@ def test_what_is_there_is_kept_without_force(footage, cache, tmp_path, capsys):
     (tmp_path / "there").mkdir()
     assert run("--calib", footage, "-o", tmp_path / "there", "--cache", cache) == 3
     assert "--force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_the_float_bundle_is_not_replaced(spotter, footage, cache, tmp_path, capsys, force):
+    own = tmp_path / "float"
+    shutil.copytree(spotter.path, own)
+    (tmp_path / "link").symlink_to(own)
+    options = ("--calib", footage, "--cache", cache, *force)
+    assert run(own, *options, "-o", tmp_path / "link") == 3
+    assert f"does not replace {tmp_path / 'link'}: it reads {own}." in capsys.readouterr().err
+    assert load_bundle(own).sha256 == spotter.sha256
