@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -190,10 +189,11 @@ def _normalization(
     """Returns mean and standard deviation of the B, G and R channels."""
     mean = _first(settings.mean, said.get("mean", _Triple), trained.mean)
     std = _first(settings.std, said.get("std", _Triple), trained.std)
-    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+    if not all(0 <= value <= 1 for value in (*mean, *std)) or min(std) <= 0:
         raise UsageError(
-            f"Expected {parameter('mean')} and {parameter('std')} to be finite numbers, and "
-            f"{parameter('std')} to be above 0; found {mean} and {std}."
+            f"Expected {parameter('mean')} and {parameter('std')} to be finite numbers from 0 to "
+            f"1, and {parameter('std')} to be above 0; found {mean} and {std}.",
+            hint="If they are those of pixels from 0 to 255, divide them by 255.",
         )
     return mean, std
 
