@@ -20,6 +20,7 @@ from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.media.sinks.video._clip_folder import ClipFolder
 from edgekit.media.sinks.video._earlier_frames import EarlierFrames
 from edgekit.media.sinks.video.file import VideoSink
+from edgekit.media.sources._frame_clock import FrameClock
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
@@ -74,12 +75,12 @@ class ClipsSink(Sink):
         )
         self._after = as_number("after", after, least=0)
         self._info: RunInfo | None = None
+        self._clock = FrameClock(1.0)
         self._earlier = EarlierFrames(before)
         self._clips: dict[int, _Clip] = {}
         self._refused: set[int] = set()
         self._gone: set[int] = set()
-        self._lost = 0
-        self._stored = 0
+        self._lost = self._stored = 0
         self._codec: str | None = None
         self._trouble: str | None = None
         self._has_warned = False
@@ -111,14 +112,16 @@ class ClipsSink(Sink):
 
     def start(self, info: RunInfo) -> None:
         """Creates the folder."""
-        self._info = info
+        self._info, self._clock = info, FrameClock(info.fps)
         self._folder.make()
         remove_left(self._folder.path)
         self._folder.tidy()
 
     def frame(self, result: FrameResult) -> None:
         """Begins clips for new tubes, adds the frame to all clips, and completes due clips."""
-        now = result.frame.time
+        # A package's source may begin its times again, and a clip would not end before they return.
+        now = self._clock.seconds(result.frame.time)
+        result = replace(result, frame=replace(result.frame, time=now))
         self._folder.tidy_in_time()
         self._forget_gone({tube.id for tube in result.tubes})
         for tube in result.tubes:

@@ -110,6 +110,22 @@ def test_a_clip_has_the_times_of_a_source_whose_rate_changes(tmp_path, encoders,
     assert caplog.text.count("browsers do not play") == (encoders == "cv2")
 
 
+@pytest.mark.parametrize("restart", [0.0, float("nan")])
+def test_clips_end_though_the_times_of_the_source_begin_again(tmp_path, restart):
+    sink = ClipsSink(tmp_path, before=0.45, after=0.45)
+    sink.start(INFO)
+    times = [3600 + n / FPS for n in range(20)] + [restart + n / FPS for n in range(80)]
+    for index, seconds in enumerate(times):
+        ids = [0] if 10 <= index < 18 else [1] if 60 <= index < 70 else []
+        sink.frame(result_of(index, ids, seconds))
+        if index in (17, 69):
+            sink.tube(tube_of(ids[0], index - 7, index))
+    sink.end(SUMMARY)
+    sink.close()
+    said = [json.loads(about.read_bytes()) for about in sorted(tmp_path.glob("*.json"))]
+    assert [(one["first"], one["last"]) for one in said] == [(6, 21), (56, 73)]
+
+
 @pytest.mark.parametrize("before", [0.0, 0.5])
 def test_the_codec_is_said_once_if_the_size_is_unknown_at_the_start(
     tmp_path, encoders, caplog, before
