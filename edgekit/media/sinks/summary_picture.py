@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from edgekit.media.drawing.stage_chart import draw_stages
 from edgekit.media.drawing.timeline import THUMBNAIL_HEIGHT, Thumbnail, TimelineRow, draw_timeline
 from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.media.sources.source import name_of
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
 
@@ -101,6 +103,12 @@ class PictureSink(Sink):
         """Stores the run's names and classes."""
         self._info = info
         self._annotator = Annotator(info.classes)
+
+    def bundle(self, change: BundleChange) -> None:
+        """Names the bundle that runs now; its classes are the same."""
+        assert self._info is not None
+        if change.error is None:
+            self._info = replace(self._info, bundle=change.name)
 
     def frame(self, result: FrameResult) -> None:
         """Keeps thumbnails of some frames."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,6 +18,7 @@ from edgekit.media.drawing.drawn_boxes import DrawnBoxes, DrawnRun
 from edgekit.media.drawing.text import colour_of, lighter
 from edgekit.media.drawing.timeline import TimelineRow, draw_timeline
 from edgekit.media.sinks.summary_picture import PictureSink
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
 
@@ -147,3 +150,19 @@ def test_of_two_tubes_on_one_actor_the_drawn_one_has_the_boxes() -> None:
     assert drawn.of(0) == [DrawnRun(9, 9, True)]
     assert drawn.end(1) == [DrawnRun(0, 3, True)]
     assert drawn.end(1) == []
+
+
+def test_the_picture_names_the_bundle_that_ran_at_last(tmp_path: Path) -> None:
+    pictures = []
+    for first, changes in (
+        ("two", []),
+        ("one", [BundleChange("two", "22", 1, CLASSES), BundleChange("x", "", 2, CLASSES, "Bad.")]),
+    ):
+        path = tmp_path / f"{first}.png"
+        sink = PictureSink(path)
+        sink.start(replace(INFO, bundle=first))
+        for change in changes:
+            sink.bundle(change)
+        sink.end(SUMMARY)
+        pictures.append(path.read_bytes())
+    assert pictures[0] == pictures[1]
