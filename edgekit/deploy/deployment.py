@@ -70,6 +70,7 @@ class Deployment:
         if options.service != "none":
             connection.ask("check_service", NoneType, kind=options.service, name=name)
         current = connection.ask("current", ReleaseAnswer, name=name)
+        self._check_kind(connection.host, current)
         keys = self._keys(connection)
         extras, health = self._needs(connection.host, current, signed=keys is not None)
         wheels, environment_size = self._wheels(connection, facts, extras, note)
@@ -107,6 +108,19 @@ class Deployment:
             self._switch(connection, number, result, note)
         result.seconds = round(time.monotonic() - began, 1)
         return result
+
+    def _check_kind(self, host: str, current: ReleaseAnswer) -> None:
+        """Raises if another service manager starts the service: both would then run."""
+        name, kind = self.options.name, self.options.service
+        if current.service in ("none", kind):
+            return
+        raise HostError(
+            f"Expected {parameter('service', current.service)} for the service {name} of {host}, "
+            f"as for its release {current.number}; found {parameter('service', kind)}. The "
+            "earlier service would go on beside it.",
+            hint=f"Use {parameter('service', current.service)}, or another {parameter('name')}. To "
+            "change the kind, remove the service first: docs/deploy.md",
+        )
 
     def _keys(self, connection: DeviceConnection) -> str | None:
         """Returns the public keys of the new release; None if it requires no signature.

@@ -243,6 +243,16 @@ def test_a_service_of_somebody_else_is_left_alone(
     assert (status, health_of(address)) == (0, "ok")
 
 
+def test_a_service_of_another_kind_would_go_on(deployed, deploy, spot_bundle, capsys):
+    device, _, _ = deployed
+    status, found = deploy("device-a", spot_bundle, "--service", "none")
+    assert status == 3
+    (host,) = found["hosts"]
+    assert host["state"].startswith("Expected --service user for the service edgekit of device-a")
+    assert host["hint"].startswith("Use --service user, or another --name.")
+    assert (device.root / "services/edgekit/current").readlink().name == "1"
+
+
 def test_a_device_without_a_service_manager(start_device, deploy, service_file, spot_bundle):
     device = start_device("device-a", systemd="none")
     options, _ = service_file()
