@@ -77,11 +77,21 @@ class Service:
             )
         found = self.show()
         other = found.get("FragmentPath", "")
-        if other and not _is_ours(Path(other)):
+        if not other:
+            return
+        text = _text(Path(other))
+        if not text.startswith(MARK):
             raise DeviceError(
                 f"Expected the service {self.unit} to be made by edgekit deploy; found "
                 f"{other}, which somebody else wrote.",
-                f"Choose another name for the service, or remove it: {self._line('disable --now')}",
+                f"Choose another name for the service, or remove it: {self._removal(other)}",
+            )
+        if self.kind == "system" and f"\nUser={user_name()}\n" not in text:
+            raise DeviceError(
+                f"Expected the service {self.unit} to be a deployment of {user_name()}; found "
+                f"{other}, which another user of this device deployed.",
+                "Deploy as that user, whom its line User= names, or choose another name for the "
+                f"service. To take it over, remove it: {self._removal(other)}",
             )
 
     def show(self) -> dict[str, str]:
@@ -160,17 +170,16 @@ class Service:
             subprocess.run([program, "enable-linger"], capture_output=True)
         return marker.exists()
 
-    def _line(self, words: str) -> str:
-        return (
-            f"{'systemctl --user' if self.kind == 'user' else 'sudo systemctl'} {words} {self.unit}"
-        )
+    def _removal(self, path: str) -> str:
+        sudo, flag = ("", "--user ") if self.kind == "user" else ("sudo ", "")
+        return f"{sudo}systemctl {flag}disable --now {self.unit}; {sudo}rm {path}"
 
 
-def _is_ours(path: Path) -> bool:
+def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").startswith(MARK)
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return False
+        return ""
 
 
 def _served(address: str) -> Health:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from edgekit.deploy.on_device.connection import DeviceError
+from edgekit.deploy.on_device.facts import user_name
 from edgekit.deploy.on_device.service import Health, Service
+from edgekit.deploy.on_device.unit import unit_text
 
 
 @pytest.fixture
@@ -72,7 +74,22 @@ def test_a_unit_of_somebody_else(programs, tmp_path: Path) -> None:
     programs(systemctl=f"echo FragmentPath={unit}")
     with pytest.raises(DeviceError, match="which somebody else wrote") as caught:
         Service("system", "door").refuse_unusable()
-    assert "sudo systemctl disable --now door.service" in caught.value.hint
+    assert f"sudo systemctl disable --now door.service; sudo rm {unit}" in caught.value.hint
+
+
+def test_a_system_unit_of_another_user(programs, tmp_path: Path) -> None:
+    unit = tmp_path / "door.service"
+    programs(systemctl=f"echo FragmentPath={unit}")
+    service = Service("system", "door")
+    for user in (user_name(), "somebody"):
+        places = (Path("/home/current"), Path("/home/data"))
+        text = unit_text("door", *places, notifies=True, signed=False, user=user)
+        unit.write_text(text)
+        if user == user_name():
+            service.refuse_unusable()
+    with pytest.raises(DeviceError, match="which another user of this device deployed") as caught:
+        service.refuse_unusable()
+    assert f"sudo systemctl disable --now door.service; sudo rm {unit}" in caught.value.hint
 
 
 def test_an_output_that_fails_is_named(programs) -> None:
