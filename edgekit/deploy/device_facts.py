@@ -101,7 +101,7 @@ def check_space(facts: DeviceFacts, needed: int) -> None:
         raise HostError(
             f"Expected {needed / 1e6:.0f} MB free in {facts.root} on {facts.host}; found "
             f"{facts.free / 1e6:.0f} MB.",
-            hint=f"Make room there: ssh {facts.host} df -h ~",
+            hint=f"Make room there: ssh {facts.host} 'df -h ~'",
         )
 
 

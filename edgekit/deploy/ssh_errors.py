@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from edgekit.errors import HostError
 
 __all__ = ["ssh_error"]
 
+_OTHER_KEY = (
+    "Expected the host key of {host} that known_hosts has; found another one. Either the device "
+    "was installed again, or somebody answers in its place."
+)
 _REASONS = (
     (
+        # The name in the file is another one if ~/.ssh/config has an address or a port.
+        r"Offending \S+ key in (?P<file>[^\n]+):\d+(?s:.*)host key for (?P<key>\S+) has changed",
+        _OTHER_KEY,
+        "If you know why it changed, forget the old key: ssh-keygen -f {file} -R {key}",
+    ),
+    (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED",
-        "Expected the host key of {host} that known_hosts has; found another one. Either the "
-        "device was installed again, or somebody answers in its place.",
-        "If you know why it changed, forget the old key: ssh-keygen -R {address}",
+        _OTHER_KEY,
+        "If you know why it changed, remove the old key from known_hosts.",
     ),
     (
         r"Host key verification failed|No \S+ host key is known",
@@ -67,9 +77,9 @@ def ssh_error(host: str, said: str, status: int | None, *, python: str) -> HostE
         )
     for pattern, message, hint in _REASONS if status == 255 else ():
         if match := re.search(pattern, said, re.IGNORECASE):
-            values = {"host": host, "said": last, "address": host.rpartition("@")[2]}
-            values |= match.groupdict()
-            return HostError(message.format(**values), hint=hint.format(**values))
+            values = {"host": host, "said": last, **match.groupdict()}
+            quoted = {name: shlex.quote(value) for name, value in values.items()}
+            return HostError(message.format(**values), hint=hint.format(**quoted))
     how = "did not end" if status is None else f"ended with status {status}"
     return HostError(
         f"Expected {python} to answer on {host}; ssh {how}: {last}.",

@@ -22,6 +22,23 @@ from edgekit.deploy.ssh_errors import ssh_error
             "Expected an SSH server on ann@board; found none: ssh: connect to host board port 22",
             "Check that the device is on and runs sshd: ssh ann@board",
         ),
+        (
+            "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\r\n"
+            "Offending ED25519 key in /home/ann/my keys/known_hosts:1\r\n"
+            "  remove with:\r\n"
+            "Host key for [10.0.0.7]:2222 has changed and you have requested strict checking.\r\n"
+            "Host key verification failed.\r\n",
+            255,
+            "Expected the host key of ann@board that known_hosts has; found another one",
+            "forget the old key: ssh-keygen -f '/home/ann/my keys/known_hosts' -R "
+            "'[10.0.0.7]:2222'",
+        ),
+        (
+            "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!",
+            255,
+            "Expected the host key of ann@board that known_hosts has; found another one",
+            "remove the old key from known_hosts",
+        ),
         ("", None, "ssh did not end: ssh said nothing", "ssh ann@board python3 --version"),
         ("Killed", 137, "ssh ended with status 137: Killed", "ssh ann@board python3 --version"),
     ],

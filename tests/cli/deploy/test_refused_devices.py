@@ -76,7 +76,7 @@ def test_a_device_with_another_host_key(start_device, workstation, refused):
     workstation.known_hosts.write_text(f"device-a {' '.join(other.split()[:2])}\n")
     message, hint = refused("device-a")
     assert "Expected the host key of device-a that known_hosts has; found another one" in message
-    assert hint.endswith("ssh-keygen -R device-a")
+    assert hint.endswith(f"ssh-keygen -f {workstation.known_hosts} -R device-a")
     assert not device.root.exists()
 
 
