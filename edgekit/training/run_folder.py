@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,6 +37,8 @@ SETTINGS = "settings.json"
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
 _MOST_HISTORY = 1 << 26
+_STARTED = 19
+"""Place of the time of start among the values behind the name in /proc/PID/stat, in ticks."""
 
 
 def may_resume(out: Path, *, resume: bool, force: bool) -> bool:
@@ -47,8 +50,7 @@ def may_resume(out: Path, *, resume: bool, force: bool) -> bool:
             be written.
     """
     refuse_unwritable_folder(out)
-    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-    if restarted:  # torchrun starts again with the same words after a process has failed
+    if _is_restarted(out):  # torchrun gives the same words again after a process has failed
         return (out / STATE).is_file()
     with writing(out):
         is_used = out.exists() and any(out.iterdir())
@@ -101,6 +103,29 @@ def add_to_history(out: Path, epoch: Epoch) -> None:
     # The whole file is replaced, as appending would follow a link or wait for a pipe.
     lines = [*_lines(out / HISTORY), json.dumps(record)]
     _write(out / HISTORY, "".join(f"{line}\n" for line in lines))
+
+
+def _is_restarted(out: Path) -> bool:
+    """Returns whether ``torchrun`` began the run in a folder, and starts its processes again.
+
+    It did not begin it if they failed before ``begin``, as they do if there is an earlier run.
+    """
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        return False
+    try:
+        return (out / SETTINGS).stat().st_mtime >= _start_of(os.getppid())
+    except OSError:
+        return False
+
+
+def _start_of(process: int) -> float:
+    """Returns when a process started, in seconds since 1970; 0 where the system does not tell."""
+    try:
+        ticks = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[_STARTED]
+        since_boot = int(ticks) / os.sysconf("SC_CLK_TCK")
+        return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0.0
 
 
 def _lines(path: Path) -> list[str]:

@@ -166,3 +166,22 @@ def test_a_replaced_run_cannot_go_on_in_place_of_the_new_one(
     (tmp_path / STATE).touch()
     begin(tmp_path, {}, 0)
     assert may_resume(tmp_path, resume=False, force=True)
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_processes_that_start_again_do_not_go_on_with_a_run_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: bool
+) -> None:
+    """They started because the first ones were told that there is an earlier run."""
+    begin(tmp_path, {}, None)
+    if saved:
+        (tmp_path / STATE).touch()
+    os.utime(tmp_path / SETTINGS, (0, 0))
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    with pytest.raises(OutputError, match="holds an earlier run"):
+        may_resume(tmp_path, resume=False, force=False)
+    assert not may_resume(tmp_path, resume=False, force=True)
+    begin(tmp_path, {}, None)
+    assert not may_resume(tmp_path, resume=False, force=False)
+    (tmp_path / STATE).touch()
+    assert may_resume(tmp_path, resume=False, force=False)
