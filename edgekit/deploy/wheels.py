@@ -26,6 +26,10 @@ _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17, "armv7l": 17}
 _SETUPTOOLS = 77
 """Oldest setuptools that builds EdgeKit, as pyproject.toml says."""
 
+_TIME = "315532800"
+"""Time of all files in EdgeKit's own wheel, the earliest in a zip file: equal code has to give
+equal bytes, by which a device knows the environment that it has."""
+
 _BEFORE_3_11 = ("tomli", "async-timeout", "exceptiongroup", "typing-extensions")
 """Packages that only older Pythons need; pip decides about them by its own Python."""
 
@@ -112,7 +116,9 @@ class Wheelhouse:
         files = sorted(target.glob("*.whl"))
         (own,) = (each for each in files if each.name.startswith(f"{_normal(name)}-"))
         contents = tuple(content_of("wheels", {each.name: each}) for each in files)
-        parts = [*(each.digest for each in contents), what, str(facts.python), str(facts.tegra)]
+        # A patch release of the device's Python needs no other environment.
+        parts = [*(each.digest for each in contents), what, str(facts.python[:2])]
+        parts.append(str(facts.tegra))
         key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
         return WheelSet(contents, f"{own.name}{what}", key)
 
@@ -129,7 +135,8 @@ class Wheelhouse:
                     f"{parameter('wheels', 'FOLDER')}",
                 )
             folder = self._work / ("own-pure" if pure else "own")
-            environment = {**os.environ, **({"EDGEKIT_NO_KERNEL": "1"} if pure else {})}
+            environment = {**os.environ, "SOURCE_DATE_EPOCH": _TIME}
+            environment |= {"EDGEKIT_NO_KERNEL": "1"} if pure else {}
             words = ["wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(place)]
             done = _pip([*words, *isolation_words()], environment)
             if done.returncode:
