@@ -147,11 +147,12 @@ def _loss(made: Quantization) -> dict[str, str]:
     if made.check is not None:
         check = made.check
         truth = "" if check.annotated else " of the float model's own detections"
+        # A model that decodes its heads itself does not show their noise.
         sqnr = ", ".join(f"{head} {decibels:.1f} dB" for head, decibels in check.sqnr.items())
         rows["loss"] = (
             f"frame-mAP@0.5{truth} {check.float_map:.4f} to {check.frame_map:.4f} on "
-            f"{check.frames} frames; agreement of detections {check.agreement:.3f}; {sqnr}"
-        )
+            f"{check.frames} frames; agreement of detections {check.agreement:.3f}"
+        ) + (sqnr and f"; {sqnr}")
     if made.tubes:
         truth = "" if made.tubes.annotated else " of the float model's own tubes"
         rows["loss of tubes"] = (

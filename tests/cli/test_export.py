@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 from safetensors.torch import load_file
 
-from edgekit.bundle import load_bundle
+from edgekit.bundle import Quantization, RoundingCheck, load_bundle, save_bundle
 from edgekit.classes import CLASS_LISTS
 from edgekit.cli import main as run
 from edgekit.detector import Detector
@@ -73,6 +74,23 @@ def test_inspect_says_it_all(exported: Path, capsys: Any) -> None:
         "same boxes",
     ):
         assert part in printed
+
+
+@pytest.mark.parametrize(("sqnr", "end"), [({"hm": 40.0}, "1.000; hm 40.0 dB"), ({}, "1.000")])
+def test_inspect_says_the_loss_of_rounding(
+    exported: Path, tmp_path: Path, capsys: Any, sqnr: dict[str, float], end: str
+) -> None:
+    made = load_bundle(exported)
+    check = RoundingCheck(
+        frames=9, objects=3, annotated=True, float_map=0.9, frame_map=0.8, agreement=1.0, sqnr=sqnr
+    )
+    done = Quantization(method="mse", samples=8, check=check)
+    manifest = structs.replace(made.manifest, precision="int8", quantization=done)
+    files = {entry.path: made.path / entry.path for entry in made.manifest.files}
+    save_bundle(tmp_path / "int8", manifest, files)
+    assert run(["inspect", str(tmp_path / "int8")]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"0.9000 to 0.8000 on 9 frames; agreement of detections {end} input" in shown
 
 
 def test_inspect_as_json(exported: Path, capsys: Any) -> None:
