@@ -17,7 +17,7 @@ from edgekit.deploy.content import Content, bundle_content, input_content, send_
 from edgekit.deploy.deploy import Hosts
 from edgekit.deploy.remote_edgekit import run_there
 from edgekit.deploy.ssh import DeviceConnection
-from edgekit.errors import BadInputError, EdgeKitError
+from edgekit.errors import BadInputError, EdgeKitError, HostError
 from edgekit.files.reading import real_path
 
 __all__ = ["add_devices"]
@@ -35,6 +35,9 @@ def add_devices(
         options: Options of the benchmark; ``host`` names the devices.
         bundles: Folders of the bundles.
         progress: Display of the progress: one phase.
+
+    Raises:
+        HostError: Neither this machine nor any device measured a row.
     """
     contents = [bundle_content(load_bundle(path)) for path in bundles]
     inputs = _inputs(options)
@@ -67,6 +70,8 @@ def add_devices(
             row.host, row.bundle = host, labels.get(row.sha256, row.bundle)
             report.rows.append(row)
         report.notes += short_notes(found.notes, host)
+    if not any(row.result for row in report.rows):
+        raise _nothing_measured(report)
 
 
 def _inputs(options: BenchOptions) -> dict[str, tuple[Content, str]]:
@@ -96,3 +101,12 @@ def _converted(host: str, found: dict[str, object]) -> Report:
             hint=hint,
         ) from error
     return report
+
+
+def _nothing_measured(report: Report) -> HostError:
+    reasons = [f"{row.host or 'this machine'}: {row.error.message}"
+               for row in report.rows if row.error]  # fmt: skip
+    reasons += [f"{each.host}: {each.error}" for each in report.devices or () if each.error]
+    return HostError(
+        f"No bundle could be measured, neither here nor on a device. {' '.join(reasons)}"
+    )

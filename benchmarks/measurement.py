@@ -90,6 +90,7 @@ def measure(
             truth=truth if accuracy else None,
             loaded=truth if options.under_load else None,
             operators=options.operators,
+            elsewhere=bool(options.host),
         )
         harness = Harness(plans, settings)
         harness.on_step = progress.advance

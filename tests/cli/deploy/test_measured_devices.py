@@ -53,6 +53,29 @@ def test_rows_of_a_device_stand_beside_those_of_this_machine(
     assert "device-a" in page.read_text()
 
 
+def test_a_bundle_that_runs_on_the_device_only(
+    deployed, workstation, spot_bundle, spot_video, tmp_path, capsys, monkeypatch
+):
+    # The processes that measure here get the module path of this one, and the device does not.
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('it is for another machine')")
+    monkeypatch.syspath_prepend(tmp_path)
+    page = tmp_path / "page.html"
+    words = ["bench", str(spot_bundle), "--source", str(spot_video(40)), "--frames", "10"]
+    words += ["--rounds", "1", "--threads", "1", "--html", str(page), "--host", "device-a"]
+    assert main([*words, "--json"]) == 0
+    here, there = json.loads(capsys.readouterr().out)["rows"]
+    assert here["error"]["code"] == "missing_dependency"
+    assert here["result"] is None
+    assert there["host"] == "device-a"
+    assert there["result"]["overall"]["p50"] > 0
+    assert "device-a" in page.read_text()
+    workstation.add("absent", 1, "")
+    assert main([*words[:-1], "absent"]) == 3
+    shown = capsys.readouterr()
+    assert "this machine: Running this bundle needs 'onnxruntime'" in shown.err
+    assert "absent: Expected an SSH server on absent" in shown.err
+
+
 def test_rows_without_devices_are_as_before(workstation, spot_bundle, spot_video, capsys):
     words = ["bench", str(spot_bundle), "--source", str(spot_video(40)), "--frames", "10"]
     assert main([*words, "--rounds", "1", "--threads", "1", "--json"]) == 0
