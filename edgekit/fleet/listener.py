@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 5.0
 _KEEPALIVE_SECONDS = 15
 _TICK = 0.1
-_LEVELS = 6
+_LEVELS = 8
 """Largest number of levels of a topic below the prefix."""
 
 _MOST_PACKET = 1 << 16

@@ -234,3 +234,12 @@ def test_the_live_table_is_renewed_in_place_until_it_is_interrupted(mosquitto, p
     os.close(ours)
     assert b"Traceback" not in seen
     assert re.search(rb"\x1b\[\d*A", seen)  # it goes up to renew the table
+
+
+def test_topics_of_up_to_eight_levels_are_found(mosquitto, publish, capsys):
+    broker = mosquitto()
+    names = ["a", "a/b/c/d/e/f/g"]
+    publish(broker, *((f"{name}/status", status()) for name in names))
+    for prefix, found in (("", names), ("/a", ["board", "b/c/d/e/f/g"])):
+        _, devices = table(capsys, f"mqtt://127.0.0.1:{broker.port}{prefix}", "--wait", "1")
+        assert sorted(devices) == sorted(found)
