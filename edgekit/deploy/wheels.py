@@ -17,7 +17,7 @@ from edgekit._parameters import parameter
 from edgekit.deploy.content import Content, content_of
 from edgekit.deploy.device_facts import DeviceFacts
 from edgekit.errors import BadInputError, HostError, MissingDependencyError
-from edgekit.system.installation import origin
+from edgekit.system.installation import elsewhere_required, origin
 
 __all__ = ["WheelSet", "Wheelhouse", "isolation_words"]
 
@@ -103,7 +103,9 @@ class Wheelhouse:
             words += ["--no-index", "--find-links", str(self._folder)]
         if self._folder is None or not any(self._folder.glob(f"{_normal(name)}-*.whl")):
             words += ["--find-links", str(self._own_wheel(facts))]
-        done = _pip([*words, f"{name}{what}", "pip", *older])
+        # pip decides by this machine also about packages that need another architecture or Python.
+        more = elsewhere_required(extras, python=facts.python[:2], machine=facts.machine)
+        done = _pip([*words, f"{name}{what}", "pip", *older, *more])
         if done.returncode:
             python = ".".join(map(str, facts.python[:2]))
             raise HostError(

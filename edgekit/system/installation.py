@@ -8,7 +8,7 @@ import platform
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +21,7 @@ __all__ = [
     "DEVELOPMENT",
     "InstallationSource",
     "Requirement",
+    "elsewhere_required",
     "foreign",
     "install_line",
     "origin",
@@ -48,10 +49,20 @@ _MARKER = re.compile(
 )
 """Condition of a requirement; all conditions of EdgeKit's own requirements must hold."""
 
+_EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)""")
+
 _ORDERS = {"<": (-1,), "<=": (-1, 0), "==": (0,), "!=": (-1, 1), ">=": (0, 1), ">": (1,)}
 """Signs of this Python's version minus another, by the comparisons that they satisfy."""
 
 _CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
+
+
+class _Place(NamedTuple):
+    """Machine for which the conditions of a requirement hold or not."""
+
+    python: tuple[int, int]
+    system: str
+    machine: str
 
 
 class InstallationSource(NamedTuple):
@@ -136,25 +147,57 @@ def requirements() -> list[Requirement]:
     The development extra is left out, as are entries that only repeat other extras, and what other
     Pythons always need.
     """
-    owner = _owner()
     found: dict[str, Requirement] = {}
-    for line in (owner.requires or []) if owner else _declared():
+    for line in _lines():
         name = re.split(r"[\s<>=!~;\[(]", line, maxsplit=1)[0]
-        extra = re.search(r"""extra\s*==\s*["']([^"']+)""", line)
-        applies = all(_holds_here(*marker.groups()) for marker in _MARKER.finditer(line))
+        extra = _EXTRA.search(line)
+        applies = _applies(line, _here())
         if name == origin().name or (extra[1] in DEVELOPMENT if extra else not applies):
             continue
         found.setdefault(name, Requirement(name, extra[1] if extra else "", applies))
     return list(found.values())
 
 
-def _holds_here(name: str, comparison: str, value: str) -> bool:
-    """Returns whether a condition of a requirement holds on this machine and Python."""
+def elsewhere_required(
+    extras: Collection[str], *, python: tuple[int, int], machine: str
+) -> list[str]:
+    """Returns what extras need on a Linux machine and not here, with versions, as pip takes it.
+
+    Args:
+        extras: Names of the extras.
+        python: Version of the Python there.
+        machine: Architecture there, such as ``aarch64``.
+    """
+    there = _Place(python, "linux", machine)
+    return [
+        line.partition(";")[0].strip()
+        for line in _lines()
+        if (extra := _EXTRA.search(line)) is None or extra[1] in extras
+        if _applies(line, there) and not _applies(line, _here())
+    ]
+
+
+def _lines() -> list[str]:
+    """Returns the requirements in the metadata of EdgeKit, with their conditions."""
+    owner = _owner()
+    return (owner.requires or []) if owner else _declared()
+
+
+def _here() -> _Place:
+    return _Place(sys.version_info[:2], sys.platform, platform.machine())
+
+
+def _applies(line: str, place: _Place) -> bool:
+    """Returns whether the conditions of a requirement hold, but for its extra."""
+    return all(_is_met(place, *marker.groups()) for marker in _MARKER.finditer(line))
+
+
+def _is_met(place: _Place, name: str, comparison: str, value: str) -> bool:
     if name == "python_version":
-        here, there = sys.version_info[:2], tuple(int(part) for part in value.split("."))
+        here, there = place.python, tuple(int(part) for part in value.split("."))
         order = (here > there) - (here < there)
         return order in _ORDERS[comparison]
-    found = sys.platform if name == "sys_platform" else platform.machine()
+    found = place.system if name == "sys_platform" else place.machine
     return (found == value) == (comparison == "==")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.deploy import wheels
 from edgekit.deploy.device_facts import DeviceFacts
-from edgekit.deploy.wheels import Wheelhouse
+from edgekit.deploy.wheels import Wheelhouse, WheelSet
 from edgekit.errors import HostError
 from edgekit.system.installation import InstallationSource
 
@@ -64,36 +64,54 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "edgekit-vision"
 version = "1"
+[project.optional-dependencies]
+rknn = ["rknn-toolkit-lite2; sys_platform == 'linux' and platform_machine == 'aarch64'"]
 [tool.setuptools]
 py-modules = ["program"]
 """
 
 
-def test_the_same_code_gives_the_same_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, found = tmp_path / "source", tmp_path / "wheels"
-    source.mkdir()
-    (source / "pyproject.toml").write_text(PROJECT)
-    (source / "program.py").write_text("x = 1\n")
-    found.mkdir()
-    with zipfile.ZipFile(found / "pip-99-py3-none-any.whl", "w") as wheel:
-        about = "Metadata-Version: 2.1\nName: pip\nVersion: 99\n"
-        wheel.writestr("pip-99.dist-info/METADATA", about)
-        wheel.writestr("pip-99.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n")
-        wheel.writestr("pip-99.dist-info/RECORD", "")
-    place = InstallationSource("edgekit-vision", str(source), editable=True, published=False)
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small checkout that stands in for EdgeKit's, with a folder of wheels beside it."""
+    folder, found = tmp_path / "source", tmp_path / "found"
+    for each in (folder, found):
+        each.mkdir()
+    (folder / "pyproject.toml").write_text(PROJECT)
+    (folder / "program.py").write_text("x = 1\n")
+    for name in ("pip", "rknn_toolkit_lite2"):
+        with zipfile.ZipFile(found / f"{name}-99-py3-none-any.whl", "w") as wheel:
+            about = f"Metadata-Version: 2.1\nName: {name}\nVersion: 99\n"
+            wheel.writestr(f"{name}-99.dist-info/METADATA", about)
+            kind = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"
+            wheel.writestr(f"{name}-99.dist-info/WHEEL", kind)
+            wheel.writestr(f"{name}-99.dist-info/RECORD", "")
+    place = InstallationSource("edgekit-vision", str(folder), editable=True, published=False)
     monkeypatch.setattr(wheels, "origin", lambda: place)
+    return folder
+
+
+def collected(source: Path, name: str, *, patch: int = 2, extras: tuple[str, ...] = ()) -> WheelSet:
+    work = source.parent / name
+    work.mkdir()
+    device = facts(("glibc", "2.36"), patch=patch)
+    return Wheelhouse(source.parent / "found", work).wheels_for(device, extras)
+
+
+def test_the_same_code_gives_the_same_environment(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys = set()
-    for seconds in (1_000_000_000, 1_500_000_000):
+    for patch, seconds in ((6, 1_000_000_000), (2, 1_500_000_000)):
         os.utime(source / "program.py", (seconds, seconds))
         monkeypatch.setenv("SOURCE_DATE_EPOCH", str(seconds))
-        work = tmp_path / str(seconds)
-        work.mkdir()
-        device = facts(("glibc", "2.36"), patch=seconds % 7)
-        keys.add(Wheelhouse(found, work).wheels_for(device, ()).key)
+        keys.add(collected(source, f"first-{patch}", patch=patch).key)
     assert len(keys) == 1
     (source / "program.py").write_text("x = 2\n")
-    (tmp_path / "other").mkdir()
-    changed = Wheelhouse(found, tmp_path / "other").wheels_for(facts(("glibc", "2.36")), ())
-    assert changed.key not in keys
+    assert collected(source, "changed").key not in keys
+
+
+def test_a_package_that_this_machine_does_not_need_is_collected(source: Path) -> None:
+    found = collected(source, "board", extras=("rknn",))
+    names = [name for content in found.contents for name in content.sources]
+    assert "rknn_toolkit_lite2-99-py3-none-any.whl" in names

@@ -214,3 +214,23 @@ def test_a_requirement_of_another_machine_or_python_does_not_apply(monkeypatch, 
     if applies:
         expected.insert(1, installation.Requirement("needed", "", True))
     assert installation.requirements() == expected
+
+
+def test_what_only_another_machine_needs_is_named(monkeypatch):
+    installation = edgekit.system.installation
+    lines = [
+        'lite>=2.3; (sys_platform == "linux" and platform_machine == "aarch64") and extra == "npu"',
+        'other; platform_machine == "aarch64" and extra == "more"',
+        'backport>=1,<3; python_version < "3.11"',
+        'everywhere; extra == "npu"',
+        "numpy",
+    ]
+    monkeypatch.setattr(installation, "_owner", lambda: None)
+    monkeypatch.setattr(installation, "_declared", lambda: lines)
+    monkeypatch.setattr(installation.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(installation.sys, "platform", "linux")
+    monkeypatch.setattr(installation.sys, "version_info", (3, 11, 7))
+    required = installation.elsewhere_required
+    assert required(["npu"], python=(3, 11), machine="aarch64") == ["lite>=2.3"]
+    assert required([], python=(3, 10), machine="aarch64") == ["backport>=1,<3"]
+    assert required(["npu", "more"], python=(3, 11), machine="x86_64") == []
