@@ -67,3 +67,10 @@ def test_a_circular_link_is_no_source(tmp_path: Path) -> None:
     link.symlink_to(link)
     with pytest.raises(EdgeKitError, match="loop"):
         edgekit.bench(source=link, frames=10)
+
+
+def test_a_history_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "history"):
+        with pytest.raises(OutputError, match="Cannot write"):
+            edgekit.bench(tmp_path / "none", history=place)
