@@ -19,7 +19,7 @@ from edgekit.executors.cluster import ClusterExecutor
 from edgekit.executors.opening import open_executor
 from edgekit.files.output_paths import refuse_existing, refuse_replacing, refuse_unwritable
 from edgekit.files.writing import atomic_file
-from edgekit.media.drawing.picture_file import write_picture
+from edgekit.media.drawing.picture_file import refuse_no_picture, write_picture
 from edgekit.quantization.build import check_float, quantize_bundle, recipe_of
 from edgekit.quantization.frames import CalibrationFrames, gather, shipped_float
 from edgekit.quantization.options import QuantizeOptions
@@ -216,6 +216,8 @@ def _place(options: QuantizeOptions, source: Bundle) -> Path:
     refuse_existing(place, force=options.force, mark=MANIFEST)
     for drawn in filter(None, (options.sheet, options.html)):
         refuse_unwritable(drawn)
+    if options.sheet is not None:
+        refuse_no_picture(options.sheet)
     return place
 
 

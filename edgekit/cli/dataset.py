@@ -83,9 +83,11 @@ def _inspect(sheet: Path | None, as_json: bool, **values: object) -> None:
     from edgekit.datasets.tools.contact_sheet import contact_sheet
     from edgekit.datasets.tools.loading import DatasetChoice, layout_of, read_parts, whole
     from edgekit.datasets.tools.statistics import statistics_of
-    from edgekit.media.drawing.picture_file import write_picture
+    from edgekit.media.drawing.picture_file import refuse_no_picture, write_picture
 
     choice = build(DatasetChoice, values)
+    if sheet is not None:
+        refuse_no_picture(sheet)
     layout = layout_of(choice)
     parts = read_parts(replace(choice, dataset=layout))
     found = statistics_of(parts)

@@ -26,6 +26,17 @@ def said(capsys: Any, *words: object) -> dict[str, Any]:
     return found
 
 
+def test_a_sheet_that_is_no_picture_is_said_in_time(
+    clips: Path, tmp_path: Path, capsys: Any
+) -> None:
+    sheet = tmp_path / "sheet.txt"
+    assert main(["dataset", "inspect", str(clips), "--sheet", str(sheet)]) == 3
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Choose a name that ends in .png." in printed.err
+    assert not sheet.exists()
+
+
 def test_a_dataset_is_inspected(clips: Path, tmp_path: Path, capsys: Any) -> None:
     found = said(capsys, "dataset", "inspect", clips, "--sheet", tmp_path / "sheet.png")
     assert (found["layout"], found["parts"]["all"]["videos"]) == ("json", 1)

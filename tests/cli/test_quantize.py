@@ -187,6 +187,10 @@ def test_a_page_that_cannot_be_written_is_said_in_time(refused, tmp_path):
     assert "Cannot write" in refused("--html", tmp_path / "file" / "page.html")
 
 
+def test_a_sheet_that_is_no_picture_is_said_in_time(refused, tmp_path):
+    assert "does not end in the extension of a picture" in refused("--sheet", tmp_path / "s.txt")
+
+
 def test_what_is_there_is_kept_without_force(footage, cache, tmp_path, capsys):
     (tmp_path / "there").mkdir()
     assert run("--calib", footage, "-o", tmp_path / "there", "--cache", cache) == 3

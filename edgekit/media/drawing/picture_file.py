@@ -10,8 +10,23 @@ import numpy.typing as npt
 from edgekit.errors import OutputError
 from edgekit.files.writing import atomic_file
 from edgekit.media._opencv import cv2
+from edgekit.media.sources.source import name_of
 
-__all__ = ["write_picture"]
+__all__ = ["refuse_no_picture", "write_picture"]
+
+
+def refuse_no_picture(path: Path) -> None:
+    """Raises, before long work, if a file's name does not say in which format to write a picture.
+
+    Raises:
+        OutputError: The name has another ending, or none.
+    """
+    ending = path.suffix
+    if not (ending.isascii() and cv2.haveImageWriter(f"picture{ending}")):
+        raise OutputError(
+            f"{name_of(path)} does not end in the extension of a picture format.",
+            hint="Choose a name that ends in .png.",
+        )
 
 
 def write_picture(picture: npt.NDArray[np.uint8], path: Path) -> None:

@@ -16,10 +16,10 @@ from edgekit.files.writing import atomic_file
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.drawing.drawn_boxes import DrawnBoxes
+from edgekit.media.drawing.picture_file import refuse_no_picture
 from edgekit.media.drawing.stage_chart import draw_stages
 from edgekit.media.drawing.timeline import THUMBNAIL_HEIGHT, Thumbnail, TimelineRow, draw_timeline
 from edgekit.media.sinks.sink import Sink, single_run
-from edgekit.media.sources.source import name_of
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Tube
@@ -74,12 +74,7 @@ class PictureSink(Sink):
             for label, start, end in _checked_truth(truth)
         ]
         self._stages = as_flag("stages", stages)
-        ending = self._path.suffix
-        if not (ending.isascii() and cv2.haveImageWriter(f"picture{ending}")):
-            raise OutputError(
-                f"{name_of(self._path)} does not end in the extension of a picture format.",
-                hint="Choose a name that ends in .png.",
-            )
+        refuse_no_picture(self._path)
         self._info: RunInfo | None = None
         self._annotator = Annotator(())
         self._drawn = DrawnBoxes(_MOST_RUNS)
