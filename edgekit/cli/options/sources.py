@@ -79,7 +79,8 @@ _OPTIONS = (
         "--all-or-none",
         is_flag=True,
         help="End with an error if any source cannot be opened at the start. By default, EdgeKit "
-        "runs with the other sources, and keeps trying to open a camera or stream.",
+        "keeps trying to open a camera or stream, as long as another camera or stream can be "
+        "opened, and runs with the other sources.",
     ),
     click.option(
         "--camera-size",

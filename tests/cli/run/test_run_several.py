@@ -196,7 +196,9 @@ def test_a_stream_that_is_lost_comes_back_while_a_file_goes_on(
     assert ["age" in source for source in report["sources"]] == [False, True]
 
 
-def test_one_that_cannot_be_opened_is_an_error_at_once(edgekit, mjpeg_server, spot_video, tmp_path):
+def test_one_that_cannot_be_opened_is_an_error_at_once(
+    edgekit, mjpeg_server, spot_video, tmp_path, capfd
+):
     for missing in (tmp_path / "nowhere.mp4", mjpeg_server.url):
         places = sources(spot_video(5), missing)
         status, _, stderr = edgekit(*places, "--events", tmp_path / "e.jsonl")
@@ -204,6 +206,9 @@ def test_one_that_cannot_be_opened_is_an_error_at_once(edgekit, mjpeg_server, sp
         assert str(missing) in stderr
         assert stderr.count("Error:") == 1
     assert {file.suffix for file in tmp_path.iterdir()} == {".mp4"}
+    main(["run", "--help"])
+    stated = "keeps trying to open a camera or stream, as long as another camera or stream can be"
+    assert stated in " ".join(capfd.readouterr().out.split())
 
 
 def test_a_place_that_cannot_be_written_ends_all(edgekit, spot_video, tmp_path):
