@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -297,4 +298,6 @@ def command(as_json: bool, **values: object) -> None:
     for root, score in zip(options.validate or options.root, result.held_out, strict=False):
         console.print(f"frame-mAP@0.5 on {where}{root}: {score:.3f}", soft_wrap=True)
     console.print(f"Wrote {result.weights}", soft_wrap=True)
-    console.print(f"Next: edgekit export {result.weights} --target onnx", soft_wrap=True)
+    console.print(
+        f"Next: edgekit export {shlex.quote(str(result.weights))} --target onnx", soft_wrap=True
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -69,9 +70,12 @@ class Wheelhouse:
         self._found: dict[tuple[object, ...], WheelSet] = {}
         self._own: dict[bool, Path] = {}
         if folder is not None and not any(folder.glob("*.whl")):
+            source = origin()
+            own = source.place if Path(source.place).is_absolute() else source.name
             raise BadInputError(
                 f"Expected wheels in {parameter('wheels', str(folder))}; found none.",
-                hint=f"Collect them: pip download -d {folder} pip 'edgekit-vision[systemd]'",
+                hint="Collect them, for a device like this machine: pip wheel -w "
+                f"{shlex.quote(str(folder))} pip {shlex.quote(f'{own}[systemd]')}",
             )
 
     def wheels_for(self, facts: DeviceFacts, extras: Sequence[str]) -> WheelSet:
@@ -144,7 +148,7 @@ class Wheelhouse:
             if done.returncode:
                 raise BadInputError(
                     f"Expected pip to make EdgeKit's wheel from {place}; it failed: {_said(done)}",
-                    hint=f"Run: pip wheel --no-deps {place}",
+                    hint=f"Run: pip wheel --no-deps {shlex.quote(str(place))}",
                 )
             self._own[pure] = folder
         return self._own[pure]

@@ -194,7 +194,7 @@ def test_classes_of_other_datasets_are_matched_by_name(truth, tmp_path):
 
 def test_the_command(root, tmp_path, capsys):
     arguments = ["train", "--root", str(root), "--epochs", "1", "--images", "4", "--batch", "2"]
-    arguments += ["--input-size", "64", "-o", str(tmp_path / "run"), "--from", "scratch"]
+    arguments += ["--input-size", "64", "-o", str(tmp_path / "my run"), "--from", "scratch"]
     # A worker process takes seconds to import torch; in test_process_group.py the command has one.
     arguments += ["--workers", "0"]
     assert run([*arguments, "--json"]) == 0
@@ -202,6 +202,9 @@ def test_the_command(root, tmp_path, capsys):
     assert load_checkpoint(shown["weights"]).spec.classes == 2
     assert run(arguments) == 3
     assert "--resume" in capsys.readouterr().err
+    assert run([*arguments, "--resume"]) == 0
+    shown = capsys.readouterr().out
+    assert f"Next: edgekit export '{tmp_path}/my run/weights.safetensors' --target onnx" in shown
     assert run([*arguments, "--resume", "--force"]) == 2
     assert run(["train", "--root", str(tmp_path / "nowhere")]) == 3
     assert run(["train", "--root", str(root), "--input-size", "100"]) == 2

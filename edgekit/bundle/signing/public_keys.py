@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def read_public_keys(path: Path | str) -> tuple[PublicKey, ...]:
     if mode & 0o002:
         raise BadInputError(
             f"Everybody may write to {path}, and so allow another key.",
-            hint=f"Let only its owner write to it: chmod go-w {path}",
+            hint=f"Let only its owner write to it: chmod go-w {shlex.quote(str(path))}",
         )
     return parse_public_keys(content, str(path))
 

@@ -7,6 +7,7 @@ import binascii
 import datetime
 import hashlib
 import re
+import shlex
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,14 @@ from edgekit.errors import SignatureError
 from edgekit.files.reading import path_below, read_regular
 from edgekit.files.schemas import check_schema
 
-__all__ = ["SIGNATURE", "BundleSignature", "encode_signature", "message_of", "read_signature"]
+__all__ = [
+    "SIGNATURE",
+    "BundleSignature",
+    "encode_signature",
+    "message_of",
+    "read_signature",
+    "sign_command",
+]
 
 SIGNATURE = "signature.json"
 """Name of the signature's file in the folder of a bundle."""
@@ -143,5 +151,10 @@ def _refused(folder: Path, why: str) -> SignatureError:
     )
 
 
+def sign_command(folder: Path) -> str:
+    """Returns the command that signs a bundle, for hints."""
+    return f"edgekit sign {shlex.quote(str(folder))} --key FILE"
+
+
 def _sign_again(folder: Path) -> str:
-    return f"Sign the bundle again: edgekit sign {folder} --key FILE"
+    return f"Sign the bundle again: {sign_command(folder)}"

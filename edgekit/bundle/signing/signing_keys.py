@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,13 +70,13 @@ def signing_key(name: str) -> SigningKey:
         return _in_agent(
             lambda key: key == public,
             f"{public} of {path}",
-            hint=f"Add its private key: ssh-add {name.removesuffix('.pub')}",
+            hint=f"Add its private key: ssh-add {shlex.quote(name.removesuffix('.pub'))}",
         )
     if mode & 0o077:
         raise BadInputError(
             f"Others may read or write the private key {path}: its permissions are "
             f"{mode & 0o777:04o}, and at most 0600 was expected.",
-            hint=f"Let only its owner use it: chmod 600 {path}",
+            hint=f"Let only its owner use it: chmod 600 {shlex.quote(name)}",
         )
     return _from_file(path, content)
 
@@ -92,8 +93,9 @@ def _from_file(path: Path, content: bytes) -> SigningKey:
     except TypeError as error:  # there is a passphrase, and none was given
         raise BadInputError(
             f"The private key {path} has a passphrase. EdgeKit asks for none.",
-            hint=f"Add it to your SSH agent and name it there: ssh-add {path}, then "
-            f"edgekit sign BUNDLE --key {path}.pub",
+            hint="Add it to your SSH agent and name it there: ssh-add "
+            f"{shlex.quote(str(path))}, then edgekit sign BUNDLE --key "
+            f"{shlex.quote(f'{path}.pub')}",
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise BadInputError(

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from edgekit.bundle.manifest import MANIFEST
 from edgekit.bundle.signing.public_keys import PublicKey, read_public_keys
-from edgekit.bundle.signing.signature import SIGNATURE, BundleSignature, message_of, read_signature
+from edgekit.bundle.signing.signature import (
+    SIGNATURE,
+    BundleSignature,
+    message_of,
+    read_signature,
+    sign_command,
+)
 from edgekit.errors import MissingDependencyError, SignatureError
 
 if TYPE_CHECKING:
@@ -83,14 +89,14 @@ def check_signed_by(
     if signature is None:
         raise SignatureError(
             f"{folder} is not signed: it has no {SIGNATURE}. Expected a signature by {expected}.",
-            hint=f"Sign it where the private key is: edgekit sign {folder} --key FILE",
+            hint=f"Sign it where the private key is: {sign_command(folder)}",
         )
     key = _allowed(signature.public_key, allowed)
     if key is None:
         raise SignatureError(
             f"{folder} is not signed by an allowed key. Expected {expected}; found "
             f"{signature.public_key}.",
-            hint=f"Sign it with an allowed key: edgekit sign {folder} --key FILE. If you trust the "
+            hint=f"Sign it with an allowed key: {sign_command(folder)}. If you trust the "
             f"other key, add its public key to {keys}",
         )
     verify(folder, signature, manifest_sha256)
@@ -143,7 +149,7 @@ def verify(folder: Path, signature: BundleSignature, manifest_sha256: str) -> No
 
     key = signature.public_key
     message = message_of(signature.manifest_sha256, signature.signed, signature.expires)
-    hint = f"Copy the bundle again, or sign it again: edgekit sign {folder} --key FILE"
+    hint = f"Copy the bundle again, or sign it again: {sign_command(folder)}"
     try:
         Ed25519PublicKey.from_public_bytes(key.raw).verify(signature.raw, message)
     except (InvalidSignature, ValueError) as error:
@@ -174,7 +180,7 @@ def _check_dates(folder: Path, signature: BundleSignature) -> None:
         raise SignatureError(
             f"The signature of {folder} expired: it is valid until {signature.expires}, and today "
             f"is {today} (UTC).",
-            hint=f"Sign it again: edgekit sign {folder} --key FILE --valid-days N",
+            hint=f"Sign it again: {sign_command(folder)} --valid-days N",
         )
     if today < signature.signed - _DAY:  # clocks may differ a little
         raise SignatureError(
@@ -182,5 +188,5 @@ def _check_dates(folder: Path, signature: BundleSignature) -> None:
             f"({signature.signed}). EdgeKit cannot tell whether the signature, valid until "
             f"{signature.expires}, has expired.",
             hint="Set the clock (timedatectl set-ntp true), or sign without an expiry date: "
-            f"edgekit sign {folder} --key FILE",
+            f"{sign_command(folder)}",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,5 +178,5 @@ def only_file(root: Path, patterns: Sequence[str], layout: str, part: str | None
         )
     raise AnnotationError(
         f"Found no annotations with the layout {layout} in {root}: no {' or '.join(patterns)}.",
-        hint=f"Run: edgekit dataset inspect {root}",
+        hint=f"Run: edgekit dataset inspect {shlex.quote(str(root))}",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -184,7 +185,7 @@ class Releases:
         if mode & 0o022:
             raise DeviceError(
                 f"Others may write to {path}, and so allow another key.",
-                f"Let only its owner write to it: chmod go-w {path}",
+                f"Let only its owner write to it: chmod go-w {shlex.quote(str(path))}",
             )
         return text
 
@@ -270,5 +271,5 @@ def _damaged(path: Path, reason: str) -> DeviceError:
     return DeviceError(
         f"Cannot read {path}, which EdgeKit wrote: {reason}.",
         "Restore it. Or remove the folder of the service there, and deploy it again: rm -r "
-        f"{path.parents[2]}",
+        f"{shlex.quote(str(path.parents[2]))}",
     )

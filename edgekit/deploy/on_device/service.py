@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import urllib.error
@@ -172,7 +173,7 @@ class Service:
 
     def _removal(self, path: str) -> str:
         sudo, flag = ("", "--user ") if self.kind == "user" else ("sudo ", "")
-        return f"{sudo}systemctl {flag}disable --now {self.unit}; {sudo}rm {path}"
+        return f"{sudo}systemctl {flag}disable --now {self.unit}; {sudo}rm {shlex.quote(path)}"
 
 
 def _text(path: Path) -> str:

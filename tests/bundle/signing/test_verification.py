@@ -66,6 +66,10 @@ def test_an_unsigned_bundle(bundle: Bundle, keys: Path) -> None:
         load_bundle(bundle.path, require_signature=keys / "ann.pub")
     assert fingerprint(keys / "ann.pub") in caught.value.message
     assert f"edgekit sign {bundle.path} --key FILE" in caught.value.hint
+    spaced = bundle.path.rename(bundle.path.with_name("my bundle"))
+    with pytest.raises(SignatureError) as caught:
+        load_bundle(spaced, require_signature=keys / "ann.pub")
+    assert f"edgekit sign '{spaced}' --key FILE" in caught.value.hint
     assert signature_report(bundle) is None
 
 

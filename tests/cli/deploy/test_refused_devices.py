@@ -11,6 +11,7 @@ import pytest
 
 from edgekit.bundle import load_bundle, save_bundle
 from edgekit.cli import main
+from edgekit.system.installation import origin
 
 PYTHON_3_8 = next(
     (path for path in Path.home().glob(".pyenv/versions/3.8*/bin/python3.8")),
@@ -204,5 +205,9 @@ def test_a_file_of_options_with_a_mistake(tmp_path, capsys):
 
 
 def test_a_folder_without_wheels(workstation, tmp_path, capsys):
-    assert main(["deploy", "pi@a", "shipped", "--wheels", str(tmp_path)]) == 3
-    assert "Expected wheels in" in capsys.readouterr().err
+    empty = tmp_path / "my wheels"
+    empty.mkdir()
+    assert main(["deploy", "pi@a", "shipped", "--wheels", str(empty)]) == 3
+    said = capsys.readouterr().err
+    assert "Expected wheels in" in said
+    assert f"pip wheel -w '{empty}' pip '{origin().place}[systemd]'" in said
