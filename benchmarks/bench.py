@@ -82,7 +82,7 @@ def bench(
             default all that run the bundle.
         threads: Numbers of threads; one row for each. 0, the default, lets the runtime choose.
         arithmetic: Types that the runtime computes in, ``f32``, ``f16`` or ``bf16``; one row for
-            each. For OpenVINO only. By default the bundle's own.
+            each. For OpenVINO and ncnn only. By default the bundle's own.
         sweep: Settings and their values, such as ``size=192,256``: one row for each combination.
             Settings are ``runtime``, ``threads`` and ``arithmetic``; without ``bundles`` also
             ``target``, ``precision``, ``size`` and ``cascade``, and EdgeKit exports a bundle for

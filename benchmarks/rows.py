@@ -80,7 +80,7 @@ def plan_rows(
         raise UsageError(
             f"{parameter('arithmetic')} is {', '.join(arithmetic)}, but no runtime of these "
             "bundles supports this setting.",
-            hint=f"Leave out {parameter('arithmetic')}, or name an OpenVINO bundle.",
+            hint=f"Leave out {parameter('arithmetic')}, or name a bundle for OpenVINO or ncnn.",
         )
     return plans
 

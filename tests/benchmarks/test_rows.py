@@ -11,6 +11,7 @@ from edgekit.benchmarks.rows import plan_rows, shipped_bundles
 from edgekit.bundle import load_bundle, save_bundle
 from edgekit.datasets.published import read_truth
 from edgekit.errors import BundleError, UsageError
+from edgekit.targets.registry import TARGETS, session_class
 
 
 def test_all_shipped_bundles_are_measured():
@@ -63,3 +64,15 @@ def test_the_evaluation_clips_have_a_truth(tmp_path, monkeypatch):
     truth = read_truth("json", footage.write_annotated_clips(tmp_path))
     assert [video.name for video in truth.videos] == ["puppets-162.avi"]
     assert truth.videos[0].tubes
+
+
+def test_the_hint_names_the_targets_whose_runtimes_have_a_choice_of_arithmetic():
+    able = {
+        target
+        for target in TARGETS.own
+        for runtime in TARGETS[target].runtimes
+        if "arithmetic" in session_class(target, runtime).takes
+    }
+    with pytest.raises(UsageError, match="no runtime of these bundles supports") as caught:
+        plan_rows([default_bundle()], arithmetic=("bf16",))
+    assert able == {target for target in TARGETS.own if target in caught.value.hint.lower()}
