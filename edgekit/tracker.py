@@ -29,8 +29,8 @@ class Tracker:
             ...  # tubes: those in this frame; tubes.closed: those that ended
         tubes = tracker.finish()  # those that were alive at the end
 
-    It gives the same tubes as ``edgekit run`` with the same options. Several threads may call it;
-    it processes their frames one after the other.
+    From the same detections it gives the same tubes as ``edgekit run`` with the same options.
+    Several threads may call it; it processes their frames one after the other.
 
     Args:
         link: Name of the linker: ``edgekit``, ``road``, ``korsal-hold`` or ``korsal-motion``.
