@@ -58,7 +58,7 @@ class HealthRecord:
         self._last_error: str | None = None
         self._stored: int | None = None
         self._has_warned = False
-        self._is_behind = False
+        self._is_behind = self._is_abandoned = False
         self._has_warned_of_slowness = False
 
     def log(self, error: Exception) -> None:
@@ -98,18 +98,23 @@ class HealthRecord:
     def late(self) -> None:
         """Records that the sink is abandoned, because it does not end in time."""
         self.error = self.error or _LATE
+        self._is_abandoned = True
 
     def in_time(self) -> None:
         """Records that the sink has ended after all."""
         self.error = None if self.error == _LATE else self.error
+        self._is_abandoned = False
 
     def lose_all(self) -> None:
         """Counts all that was written as lost, because the result will not appear."""
         self.written, self.lost = 0, self.lost + self.written
 
-    def health(self, dropped: int, trouble: str | None, codec: str | None) -> SinkHealth:
+    def health(
+        self, dropped: int, pending: int, trouble: str | None, codec: str | None
+    ) -> SinkHealth:
         """Returns the state, with what the sink itself reports."""
-        written, lost = max(0, self.written - dropped), self.lost + dropped
+        written = max(0, self.written - dropped - pending)
+        lost = self.lost + dropped + (pending if self._is_abandoned else 0)
         present = self.error or trouble or (_SLOW if self._is_behind else None)
         # Names of files may have bytes that are not UTF-8, which JSON could not hold.
         error, last = (

@@ -60,6 +60,11 @@ class PluginSink(Sink):
         return self._property("dropped", int) or 0
 
     @property
+    def pending(self) -> int:
+        """Number that the sink reports, or 0."""
+        return self._property("pending", int) or 0
+
+    @property
     def trouble(self) -> str | None:
         """Problem that the sink reports, or that one of its properties has."""
         return self._property("trouble", str) or self._fault

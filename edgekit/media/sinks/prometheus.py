@@ -52,6 +52,7 @@ class Metrics:
         self._sinks: list[MetricsSink] = []
         self._open: list[MetricsSink] = []
         self._outputs: list[Callable[[], Sequence[SinkHealth]]] = []
+        self._written: dict[tuple[int, str], int] = {}
         try:
             import prometheus_client as prometheus
             from prometheus_client import core
@@ -157,7 +158,10 @@ class Metrics:
         for number, outputs in enumerate(self._outputs):
             for health in outputs():
                 values = [str(number), health.name] if self._several else [health.name]
-                written.add_metric(values, health.written)
+                # A counter never falls, but an output may lose later what it had accepted.
+                most = max(health.written, self._written.get((number, health.name), 0))
+                self._written[number, health.name] = most
+                written.add_metric(values, most)
                 lost.add_metric(values, health.lost)
                 good.add_metric(values, health.error is None)
         source = core.GaugeMetricFamily(

@@ -76,9 +76,10 @@ class QueuedSink(Sink):
     def health(self) -> SinkHealth:
         """Returns the state of the sink; safe to call from any thread."""
         # Ask without the lock, as the sink may be slow; trouble last, as others may cause it.
-        dropped, codec, trouble = self._sink.dropped, self._sink.codec, self._sink.trouble
+        sink = self._sink
+        pending, dropped, codec, trouble = sink.pending, sink.dropped, sink.codec, sink.trouble
         with self._queue.changed:
-            return self._record.health(dropped, trouble, codec)
+            return self._record.health(dropped, pending, trouble, codec)
 
     @property
     def needs_same_classes(self) -> bool:

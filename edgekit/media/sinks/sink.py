@@ -53,6 +53,11 @@ class Sink:
         return 0
 
     @property
+    def pending(self) -> int:
+        """Number of frames that the sink accepted and has not stored yet, as an encoder does."""
+        return 0
+
+    @property
     def trouble(self) -> str | None:
         """Present problem although calls succeed, as a sentence; None if there is none."""
         return None

@@ -15,6 +15,7 @@ class Lines(Sink):
 
     needs_pictures = False
     appears_at_end = True
+    pending = 3
 
 
 class Faulty(Sink):
@@ -22,15 +23,17 @@ class Faulty(Sink):
 
     needs_pictures = "no"
     appears_at_end = "yes"
+    pending = "some"
 
 
 @pytest.mark.parametrize(
-    ("sink", "pictures", "at_end"),
-    [(Sink(), True, False), (Lines(), False, True), (Faulty(), True, False)],
+    ("sink", "pictures", "at_end", "pending"),
+    [(Sink(), True, False, 0), (Lines(), False, True, 3), (Faulty(), True, False, 0)],
 )
-def test_its_properties_pass_the_wrapper(sink, pictures, at_end, monkeypatch):
+def test_its_properties_pass_the_wrapper(sink, pictures, at_end, pending, monkeypatch):
     plugin = Plugin("edgekit.sinks", "mine", f"{__name__}:Lines", "package", "1")
     monkeypatch.setattr(SINKS, "plugins", lambda: [plugin])
     wrapped = PluginSink(sink, "mine")
     assert (wrapped.needs_pictures, wrapped.appears_at_end) == (pictures, at_end)
+    assert wrapped.pending == pending
     assert (wrapped.trouble is not None) == isinstance(sink, Faulty)

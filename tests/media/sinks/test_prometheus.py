@@ -103,6 +103,14 @@ def test_several_sources_have_one_port_and_a_label_each():
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def test_what_an_output_wrote_never_falls(metrics):
+    written = iter((30, 28, 31))
+    with contextlib.closing(metrics.sink(lambda: [SinkHealth("mqtt", next(written), 2)])) as sink:
+        sink.start(INFO)
+        name = 'edgekit_output_written_total{output="mqtt"}'
+        assert [scrape(metrics)[name] for _ in range(3)] == [30, 30, 31]
+
+
 def test_a_source_that_has_ended_gives_no_frames_while_others_do():
     pytest.importorskip("prometheus_client")
     metrics = Metrics("0", several=True)

@@ -308,6 +308,33 @@ def test_a_sink_that_was_given_up_and_ends_after_all_has_lost_nothing(monkeypatc
     assert sink.health() == SinkHealth("video", 1, 0)
 
 
+def test_what_an_encoder_holds_is_not_written_yet_and_lost_if_it_is_given_up(monkeypatch):
+    class Encoder(Recorder):
+        pending = 0
+
+        def frame(self, result):
+            super().frame(result)
+            self.pending += 1
+
+        def end(self, summary):
+            self._note("end", summary)
+            self.pending = 0
+
+    monkeypatch.setattr(queued, "_ENDING_SECONDS", 0.01)
+    inner = Encoder(hold=[("end", 0)])
+    sink = QueuedSink(inner, "video", live=True)
+    give(sink, [("start", 0), ("frame", 0), ("frame", 1), ("tube", 0), ("end", 0)])
+    assert inner.reached.wait(LIMIT)
+    assert sink.health() == SinkHealth("video", 1, 0)
+    sink.close()
+    late = "It did not end in time."
+    assert sink.health() == SinkHealth("video", 1, 2, late, last_error=late)
+    inner.released.set()
+    (thread,) = inner.threads
+    thread.join(LIMIT)
+    assert sink.health() == SinkHealth("video", 3, 0)
+
+
 def test_of_a_result_that_would_have_appeared_at_the_end_all_is_lost_without_it():
     class Picture(Recorder):
         appears_at_end = True

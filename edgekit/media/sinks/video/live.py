@@ -68,13 +68,18 @@ class LiveVideoSink(Sink):
         self._file: MatroskaFile | None = None
         self._empty = True
         self._begin = 0.0
-        self._dropped = 0
+        self._dropped = self._pending = 0
         self._stored = 0
 
     @property
     def dropped(self) -> int:
         """Number of frames in clusters that could not be written."""
         return self._dropped
+
+    @property
+    def pending(self) -> int:
+        """Number of frames in the cluster that is not written yet."""
+        return self._pending
 
     @property
     def stored(self) -> int:
@@ -117,6 +122,7 @@ class LiveVideoSink(Sink):
         if self._frames.is_due(result.frame.time):
             self._flush()
         self._frames.add(image, result.frame.time)
+        self._pending += 1
 
     def end(self, summary: RunSummary) -> None:
         """Writes the last cluster."""
@@ -146,8 +152,16 @@ class LiveVideoSink(Sink):
         if self._frames is None or not self._frames.waiting:
             return
         count = self._frames.waiting
-        self._dropped += count
-        run = self._frames.take()
+        try:
+            self._write(self._frames.take())
+        except BaseException:
+            self._dropped += count
+            raise
+        finally:
+            self._pending = 0
+        self._stored += 1
+
+    def _write(self, run: FrameGroup) -> None:
         if self._handle is not None and self._handle.is_removed():
             _LOG.warning("%s was removed. EdgeKit starts a new video there.", self._path)
             self._end_file()
@@ -157,8 +171,6 @@ class LiveVideoSink(Sink):
         assert self._handle is not None
         times = [time - self._begin for time in run.times]
         self._file.add(times, run.packets, run.end - self._begin)
-        self._dropped -= count
-        self._stored += 1
         self._handle.sync()
 
     def _next_file(self, run: FrameGroup) -> None:

@@ -301,16 +301,18 @@ def test_no_room_for_temporary_files_is_said(started, small_disk, tmp_path, monk
 def test_a_full_disk_is_reported_until_something_is_written_again(small_disk, monkeypatch):
     pytest.importorskip("av")
     monkeypatch.setattr(backoff, "_FIRST", 0.001)
-    sink = QueuedSink(LiveVideoSink(small_disk / "v.mkv"), "video", live=True)
-    given = itertools.count()
+    video = LiveVideoSink(small_disk / "v.mkv")
+    sink = QueuedSink(video, "video", live=True)
+    given, written = itertools.count(), [0]
 
     def errors_of(count, make):
         found = []
         for index in itertools.islice(given, count):
             sink.frame(make(index))
-            while sink.health().written + sink.health().lost <= index:
+            while (health := sink.health()).written + health.lost + video.pending <= index:
                 time.sleep(0.001)
             found.append(sink.health().error)
+            written.append(sink.health().written)
         return found
 
     with contextlib.closing(sink):
@@ -324,3 +326,5 @@ def test_a_full_disk_is_reported_until_something_is_written_again(small_disk, mo
     health = sink.health()
     assert health.last_error == errors[full]
     assert 75 <= health.lost <= 130
+    assert health.written + health.lost + video.pending == 210
+    assert written == sorted(written), "frames that are lost were never counted as written"
