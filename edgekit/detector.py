@@ -21,7 +21,9 @@ from edgekit._checks import (
     unexpected,
 )
 from edgekit._closing import Closing
+from edgekit._parameters import parameter
 from edgekit.bundle import Bundle, load_bundle
+from edgekit.errors import UsageError
 from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.decode import decode
 from edgekit.runtime.letterbox import Letterbox
@@ -79,7 +81,8 @@ class Detector(Closing):
     Args:
         bundle: Bundle to run, its folder, or the text ``shipped`` for the shipped bundle.
         options: Options for the runtime session.
-        top_k: Largest number of peaks per frame; None for the bundle's own value.
+        top_k: Largest number of peaks per frame; None for the bundle's own value. A model that
+            contains the decoding gives no more than that.
 
     Attributes:
         bundle: Loaded bundle.
@@ -104,6 +107,7 @@ class Detector(Closing):
         self.bundle = bundle if isinstance(bundle, Bundle) else _load(bundle)
         self._cascade = cascade_of(self.bundle)
         self._top_k = most or self.bundle.manifest.decode.top_k
+        _check_top_k(self.bundle, self._top_k)
         self.session: Session = open_session(self.bundle, options)
         if _LOG.isEnabledFor(logging.INFO):
             facts = ", ".join(f"{name} {value}" for name, value in self.session.describe().items())
@@ -227,6 +231,18 @@ class Detector(Closing):
         """Closes the runtime session, unless it belongs to another detector."""
         if self._owns_session:
             self.session.close()
+
+
+def _check_top_k(bundle: Bundle, top_k: int) -> None:
+    """Raises if a model that contains the decoding gives fewer detections than are asked for."""
+    own = bundle.manifest.decode
+    if own.place == "graph" and top_k > own.top_k:
+        raise UsageError(
+            f"Expected {parameter('top_k')} to be at most {own.top_k}, because the model of "
+            f"{bundle.path} contains the decoding and gives no more; found {top_k}.",
+            hint=f"Leave out {parameter('top_k')}, or export the model again with "
+            f"{parameter('top_k', top_k)}.",
+        )
 
 
 def _check_pictures(image: object, sample_aspect: object, earlier: object) -> None:

@@ -98,6 +98,18 @@ def test_wrong_settings_are_refused():
         Detector(default_bundle(), top_k=0)
 
 
+def test_a_model_that_decodes_gives_as_many_as_are_asked_for(checkpoint, export):
+    heads, inside = export(checkpoint), export(checkpoint, cascade_in="graph", decode_in="graph")
+    image = pictures(3)[0]
+    for top_k in (3, 50):
+        with Detector(heads, top_k=top_k) as one, Detector(inside, top_k=top_k) as other:
+            counts = [np.count_nonzero(each.detect(image).scores) for each in (one, other)]
+        assert counts[0] == counts[1] <= top_k
+    with pytest.raises(UsageError, match="Expected top_k to be at most 50, because the model of"):
+        Detector(inside, top_k=51)
+    Detector(heads, top_k=51).close()
+
+
 @pytest.mark.parametrize("name", ["hm", "wh", "reg"])
 def test_outputs_of_another_shape_are_refused(detector, name):
     inputs, letterbox = detector.prepare(np.zeros((48, 64, 3), np.uint8))

@@ -78,7 +78,7 @@ def decode(
 
     Args:
         outputs: Heads ``hm``, ``wh`` and ``reg``, in the shapes that ``peaks`` documents; or
-            ``detections`` (k, 6), if the network contains the decoding.
+            ``detections`` (k, 6), best first, if the network contains the decoding.
         classes: Number of classes.
         letterbox: Letterbox of the input.
         top_k: Largest number of peaks.
@@ -90,6 +90,7 @@ def decode(
     if "detections" in outputs:
         found = np.asarray(outputs["detections"], np.float32).reshape(-1, 6)
         check_rows(found, classes)
+        found = found[:top_k]
     else:
         found = peaks(outputs, top_k, stride)
     return group(found, classes, letterbox)

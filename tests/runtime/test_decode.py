@@ -129,11 +129,12 @@ def test_boxes_outside_the_picture_or_without_area_are_left_out() -> None:
     assert found.scores.tolist() == [[np.float32(0.6)]]
 
 
-def test_rows_of_a_model_that_decodes_are_taken_as_they_are() -> None:
+@pytest.mark.parametrize("top_k", [20, 7])
+def test_rows_of_a_model_that_decodes_are_taken_as_they_are(top_k: int) -> None:
     outputs = heads(np.random.default_rng(1), 3, 16, 16)
     letterbox = Letterbox.fit((50, 90), (64, 64))
-    expected = decode(outputs, 3, letterbox, top_k=20, stride=4)
-    found = decode({"detections": peaks(outputs, 20, 4)}, 3, letterbox, top_k=20, stride=4)
+    expected = decode(outputs, 3, letterbox, top_k=top_k, stride=4)
+    found = decode({"detections": peaks(outputs, 20, 4)}, 3, letterbox, top_k=top_k, stride=4)
     np.testing.assert_array_equal(found.boxes, expected.boxes)
     np.testing.assert_array_equal(found.scores, expected.scores)
 

@@ -18,8 +18,9 @@ LINK_HELP = (
 top_k_option = click.option(
     "--top-k",
     type=click.IntRange(1),
-    help="Largest number of detections per frame. [default: the bundle's own: 50, unless edgekit "
-    "export --top-k gave another]",
+    help="Largest number of detections per frame. A bundle with the decoding inside its model, as "
+    "for jetson, gives no more than its own. [default: the bundle's own: 50, unless edgekit export "
+    "--top-k gave another]",
 )
 """Option with the number of detections that enter the linking."""
 
