@@ -12,6 +12,8 @@ __all__ = ["DrawnBoxes", "DrawnRun"]
 class DrawnRun(NamedTuple):
     """Consecutive frames in which a tube's box was drawn in the same way.
 
+    Frames that were not processed, between two that were, count like the first of them.
+
     Attributes:
         first: Index of the first frame.
         last: Index of the last frame, inclusive.
@@ -34,6 +36,7 @@ class DrawnBoxes:
         self._most = most
         self._runs: dict[int, list[DrawnRun]] = {}
         self._gone: set[int] = set()
+        self._before = -1
 
     def frame(self, result: FrameResult) -> None:
         """Records the boxes of the next frame."""
@@ -46,11 +49,14 @@ class DrawnBoxes:
         index = result.frame.index
         for tube in result.actors:
             runs = self._runs.setdefault(tube.id, [])
-            if runs and runs[-1].last == index - 1 and runs[-1].observed == tube.observed:
-                runs[-1] = runs[-1]._replace(last=index)
-            else:
-                runs.append(DrawnRun(index, index, tube.observed))
-                del runs[: -self._most]
+            if runs and runs[-1].last == self._before:
+                goes_on = runs[-1].observed == tube.observed
+                runs[-1] = runs[-1]._replace(last=index if goes_on else index - 1)
+                if goes_on:
+                    continue
+            runs.append(DrawnRun(index, index, tube.observed))
+            del runs[: -self._most]
+        self._before = index
 
     def of(self, id: int) -> list[DrawnRun]:
         """Returns the runs of a tube, in order of time."""

@@ -53,6 +53,15 @@ def test_a_tube_that_ends_keeps_the_boxes_that_were_drawn():
     assert len(timeline.to_json()["tubes"]) == 1, "one that was never shown is none"
 
 
+def test_a_limited_rate_leaves_the_bar_of_a_whole_minute():
+    timeline = Timeline(25.0)
+    for index in range(0, 1500, 5):
+        timeline.gap(Gap(index, "fps", 4))
+        timeline.frame(frame_of(index, live(hits=index + 1)))
+    (tube,) = timeline.to_json()["tubes"]
+    assert tube["runs"] == [[0, 1495, True]]
+
+
 def test_living_tubes_come_first_and_what_is_old_is_forgotten():
     timeline = Timeline(10.0)
     timeline.frame(frame_of(0, live(1), live(2)))

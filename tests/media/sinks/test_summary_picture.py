@@ -142,6 +142,17 @@ def test_what_is_remembered_does_not_grow() -> None:
     assert len(drawn._runs) == 3, "what lives, and what ended in the frame before"
 
 
+def test_frames_that_were_not_processed_look_like_the_one_before_them() -> None:
+    drawn = DrawnBoxes(10)
+    for index, age in ((0, 0), (5, 0), (10, 5), (15, 10), (90, 0), (95, 0)):
+        drawn.frame(result_of(index, [live(age=age)]))
+    assert drawn.of(0) == [DrawnRun(0, 9, True), DrawnRun(10, 89, False), DrawnRun(90, 95, True)]
+    drawn.frame(result_of(100, [live(), live(1, score=0.9)]))
+    drawn.frame(result_of(105, [live(score=0.95), live(1)]))
+    assert drawn.of(0)[2:] == [DrawnRun(90, 95, True), DrawnRun(105, 105, True)]
+    assert drawn.of(1) == [DrawnRun(100, 100, True)]
+
+
 def test_of_two_tubes_on_one_actor_the_drawn_one_has_the_boxes() -> None:
     drawn = DrawnBoxes(10)
     for index in range(4):
