@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -281,12 +281,11 @@ def command(as_json: bool, **values: object) -> None:
     if result.process > 0:  # torchrun started several processes, and the first one prints
         return
     if as_json:
-        losses = result.history[-1].losses if result.history else {}
         emit_json(
             {
                 "weights": str(result.weights),
                 "epochs": options.chosen.epochs,
-                "losses": losses,
+                "losses": result.history[-1].losses if result.history else {},
                 "held_out_frame_map": result.held_out,
                 "fresh_layers": result.fresh_layers,
                 "estimate": asdict(result.estimate) if result.estimate else None,
@@ -297,7 +296,5 @@ def command(as_json: bool, **values: object) -> None:
     where = "" if options.validate else "what was held out of "
     for root, score in zip(options.validate or options.root, result.held_out, strict=False):
         console.print(f"frame-mAP@0.5 on {where}{root}: {score:.3f}", soft_wrap=True)
-    console.print(f"Wrote {result.weights}", soft_wrap=True)
-    console.print(
-        f"Next: edgekit export {shlex.quote(str(result.weights))} --target onnx", soft_wrap=True
-    )
+    export = f"edgekit export {quote(str(result.weights))} --target onnx"
+    console.print(f"Wrote {result.weights}\nNext: {export}", soft_wrap=True)

@@ -151,9 +151,12 @@ def _refused(folder: Path, why: str) -> SignatureError:
     )
 
 
-def sign_command(folder: Path) -> str:
-    """Returns the command that signs a bundle, for hints."""
-    return f"edgekit sign {shlex.quote(str(folder))} --key FILE"
+def sign_command(folder: Path, *, expires: bool = False) -> str:
+    """Returns the command that signs a bundle, with or without an expiry date, for hints."""
+    place = shlex.quote(str(folder))
+    if expires:
+        return f"edgekit sign {place} --key FILE --valid-days N"
+    return f"edgekit sign {place} --key FILE"
 
 
 def _sign_again(folder: Path) -> str:

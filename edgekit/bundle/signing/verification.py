@@ -180,7 +180,7 @@ def _check_dates(folder: Path, signature: BundleSignature) -> None:
         raise SignatureError(
             f"The signature of {folder} expired: it is valid until {signature.expires}, and today "
             f"is {today} (UTC).",
-            hint=f"Sign it again: {sign_command(folder)} --valid-days N",
+            hint=f"Sign it again: {sign_command(folder, expires=True)}",
         )
     if today < signature.signed - _DAY:  # clocks may differ a little
         raise SignatureError(
