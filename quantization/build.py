@@ -69,11 +69,10 @@ def check_float(bundle: Bundle) -> None:
     source = quantizer(manifest.target).source
     if manifest.precision != source:
         found = "INT8 already" if manifest.quantization else manifest.precision
-        chosen = "" if source == "fp32" else f" {parameter('precision', source)}"
         raise BundleError(
             f"Expected an {source} bundle; {bundle.path} is {found}.",
             hint=f"Export the checkpoint again: edgekit export CHECKPOINT --target "
-            f"{manifest.target}{chosen}",
+            f"{manifest.target} --precision {source}",
         )
 
 

@@ -107,6 +107,25 @@ def test_no_message_of_the_library_names_a_flag(room):
     assert not found
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_command_of_a_message_has_a_parameter(room):
+    command = re.compile(r"edgekit [a-z]+(?: (?!with )[\w-]+)* \0")
+    files = sorted(path for path in (ROOT / room).rglob("*.py") if "suites" not in path.parts)
+    assert not [text for path in files for text in _texts_in(path) if command.search(text)]
+
+
+def _texts_in(path: Path) -> list[str]:
+    """Returns the formatted texts of a module, with a NUL for each name of a parameter."""
+    return [
+        "".join(
+            "\0" if "parameter(" in ast.unparse(part) else _text_of(part) or "X"
+            for part in node.values
+        )
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.JoinedStr)
+    ]
+
+
 def _opening(spec: str) -> UsageError:
     from edgekit.media import open_source
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgekit._parameters import parameter
 from edgekit.errors import BundleError
 from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets import base
@@ -55,8 +54,8 @@ class QnnSession(OnnxSession):
             raise BundleError(
                 f"{bundle.path} is for the chip {chip!r}; this version of EdgeKit knows "
                 f"{', '.join(CHIPS)}.",
-                hint="Export it again: edgekit export CHECKPOINT --target qnn "
-                f"{parameter('precision', 'fp16')} {parameter('chip', 'NAME')}",
+                hint="Export it again: edgekit export CHECKPOINT --target qnn --precision fp16 "
+                "--chip NAME",
             )
         onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
@@ -71,8 +70,7 @@ class QnnSession(OnnxSession):
                 f"Qualcomm's library refuses {bundle.path / CONTEXT}, which was compiled for "
                 f"{chip}: {base.reason_of(error)}",
                 hint="If this machine has another chip, export for it: edgekit export CHECKPOINT "
-                f"--target qnn {parameter('precision', 'fp16')} {parameter('chip', 'NAME')}. "
-                f"Otherwise install onnxruntime-qnn "
+                "--target qnn --precision fp16 --chip NAME. Otherwise install onnxruntime-qnn "
                 f"{manifest.converter.get('onnxruntime-qnn', 'of the exporting machine')}.",
             ) from error
         return self._signature()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError
 from edgekit.runtime.kinds import input_channels
@@ -23,8 +22,8 @@ def chip_of(bundle: Bundle) -> str:
         raise BundleError(
             f"{bundle.path} is for the chip {chip or 'of no name'!r}; this version of EdgeKit "
             f"knows {', '.join(CHIPS)}.",
-            hint="Export it again: edgekit export CHECKPOINT --target rknn "
-            f"{parameter('precision', 'fp16')} {parameter('chip', 'NAME')}",
+            hint="Export it again: edgekit export CHECKPOINT --target rknn --precision fp16 "
+            "--chip NAME",
         )
     return chip
 

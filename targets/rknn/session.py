@@ -61,7 +61,7 @@ class RknnSession(base.Session):
             raise BundleError(
                 f"{bundle.path} was compiled for {chip}; this board has {board}.",
                 hint="Export it for this board: edgekit export CHECKPOINT --target rknn "
-                f"{parameter('precision', 'fp16')} {parameter('chip', board)}",
+                f"--precision fp16 --chip {board}",
             )
         bundle.read_file(_MODEL)  # it is what the manifest says
         with muted():
