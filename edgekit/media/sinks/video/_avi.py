@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import shutil
 import struct
+from array import array
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgekit._parameters import parameter
 from edgekit.errors import OutputError
@@ -29,7 +33,6 @@ _FRAME_TIME_AT, _RATE_AT = 32, 128
 """Byte offsets at which FFmpeg writes the microseconds per frame, and the scale and rate."""
 
 
-# Many attributes: an encoder, and the times by which frames are repeated or left out.
 class AviFile:
     """A video with the duration of its source, a fixed frame duration and square pixels.
 
@@ -51,9 +54,7 @@ class AviFile:
         self._size = size
         self._square = info.sample_aspect == 1
         self._fps = min(info.fps, HIGHEST_FPS)
-        self._count = 0
-        self._begin = self._latest = 0.0
-        self._off = 0.0
+        self._times = array("d")
         height, width = (side + side % 2 for side in size)
         # OpenCV writes beyond its memory when it encodes tiny frames as Motion JPEG.
         self.codec = codec = MJPEG if min(height, width) >= MJPEG.least else MPEG4
@@ -74,20 +75,16 @@ class AviFile:
         """Writes a frame."""
         if image.shape[:2] != self._size:
             image = Letterbox.fit((image.shape[0], image.shape[1]), self._size).apply(image)
-        if not self._count:
-            self._begin = seconds
         self._writer.write(even(image))
-        self._latest = seconds
-        self._off = max(self._off, abs(seconds - self._begin - self._count / self._fps))
-        self._count += 1
+        self._times.append(seconds)
         # OpenCV's writer does not report a full disk.
-        if self._count % _CHECK_EVERY == 0 and self._is_full():
+        if len(self._times) % _CHECK_EVERY == 0 and self._is_full():
             raise self._disk_full()
 
     def end(self) -> bool:
         """Completes the video, and returns False if it has no frame."""
         self._writer.release()
-        if not self._count:
+        if not self._times:
             return False
         if not self._playable():
             if self._is_full():
@@ -97,8 +94,8 @@ class AviFile:
                 hint=f"Write it as MP4 instead: {name_of(self._path.with_suffix('.mp4'))}",
             )
         name, other = name_of(self._path), name_of(self._path.with_suffix(".mp4"))
-        if self._off > 1 / self._fps:
-            self._spread()
+        # Times at another fixed rate, as with a limited one, are kept by the file's rate.
+        if self._is_off(1 / self._fps) and self._is_off(self._spread() or 1 / self._fps):
             _LOG.warning(
                 "%s does not keep the times of its frames, because AVI has a fixed frame rate. To "
                 "keep them, name it %s.", name, other,
@@ -114,16 +111,27 @@ class AviFile:
         """Closes the file."""
         self._writer.release()
 
-    def _spread(self) -> None:
-        """Sets the frame rate at which the video lasts as long as its source."""
-        step = (self._latest - self._begin) / max(self._count - 1, 1)
-        if step <= 0:
-            return
+    def _is_off(self, step: float) -> bool:
+        """Returns whether a frame is shown at another time than its own, by more than one step."""
+        with np.errstate(invalid="ignore"):  # a package's source may give times without a meaning
+            off = np.asarray(self._times) - self._times[0] - step * np.arange(len(self._times))
+        return bool(np.abs(off).max() > step)
+
+    def _spread(self) -> float:
+        """Sets the seconds of each frame with which the video lasts as long as its source.
+
+        Returns:
+            These seconds; 0 if the times give none.
+        """
+        step = (self._times[-1] - self._times[0]) / max(len(self._times) - 1, 1)
+        if not 0 < step < math.inf:
+            return 0.0
         micros = min(round(1e6 * step), 0xFFFFFFFF)  # at most 71 minutes
         with writing(self._path), self._temporary.open("r+b") as file:
             for place, values in ((_FRAME_TIME_AT, [micros]), (_RATE_AT, [micros, 1_000_000])):
                 file.seek(place)
                 file.write(struct.pack(f"<{len(values)}I", *values))
+        return micros / 1e6
 
     def _is_full(self) -> bool:
         return shutil.disk_usage(self._temporary.parent).free < _SPARE_BYTES

@@ -167,6 +167,20 @@ def test_avi_has_one_rate_and_says_so(tmp_path, caplog):
     assert len(frames_in(path)) == len(UNEVEN)
 
 
+def test_avi_keeps_the_times_of_a_limited_rate_and_warns_of_nothing(tmp_path, caplog):
+    path = tmp_path / "out.avi"
+    feed(VideoSink(path), [result_of(5 * n, n / 5) for n in range(20)])
+    assert looked_at(path)[1] == pytest.approx([n / 5 for n in range(20)], abs=0.001)
+    assert caplog.text == ""
+
+
+def test_avi_has_a_rate_if_its_last_time_is_no_number(tmp_path):
+    for seconds in (float("inf"), float("nan")):
+        path = tmp_path / "out.avi"
+        feed(VideoSink(path), [result_of(n, n / 25) for n in range(4)] + [result_of(4, seconds)])
+        assert len(frames_in(path)) == 5
+
+
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm", ".mov"])
 @pytest.mark.parametrize("aspect", [2.0, 0.5, 64 / 45, 12 / 11])
 def test_pixels_keep_their_shape(encoders, tmp_path, ending, aspect):
