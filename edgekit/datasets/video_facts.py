@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["VideoFacts", "facts_of"]
+from edgekit.errors import MediaError
+
+if TYPE_CHECKING:
+    from edgekit.datasets.annotations import VideoTruth
+
+__all__ = ["VideoFacts", "facts_of", "refuse_other_size"]
+
+_ROUNDED = 0.02
+"""Largest difference of a side from its annotation, as a share: tools round sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +47,26 @@ def facts_of(path: Path) -> VideoFacts:
         if not (width and height) and (frame := source.read()) is not None:
             height, width = frame.image.shape[:2]
         return VideoFacts(source.frames, width, height, source.fps)
+
+
+def refuse_other_size(video: VideoTruth, size: tuple[int, int] | None = None) -> None:
+    """Raises if a video has another size than its annotation says: its boxes would be elsewhere.
+
+    Args:
+        video: Annotation of the video.
+        size: Height and width of its pictures in pixels; None to ask the video.
+
+    Raises:
+        MediaError: It has, or it cannot be read.
+    """
+    if size is None:
+        facts = facts_of(video.require_path())
+        size = facts.height, facts.width
+    said = video.height, video.width
+    if any(abs(one - other) > _ROUNDED * other for one, other in zip(size, said, strict=True)):
+        raise MediaError(
+            f"{video.path} has {size[1]}x{size[0]} pixels, and its annotation says "
+            f"{video.width}x{video.height}.",
+            hint="Use the video that was annotated, or correct the annotation. edgekit dataset "
+            "check lists all such videos.",
+        )

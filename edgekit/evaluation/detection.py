@@ -11,6 +11,7 @@ from pathlib import Path
 from edgekit.bundle import load_bundle
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.relabelling import in_classes_of
+from edgekit.datasets.video_facts import refuse_other_size
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError
 from edgekit.linking.registry import make_linker
@@ -98,6 +99,7 @@ def _detect_video(
             hint="Use the video that was annotated, or correct the annotation. edgekit dataset "
             "check lists all such videos.",
         )
+    refuse_other_size(video, collector.size)
     return FrameDetections.of(collector.found, classes)
 
 
@@ -109,14 +111,18 @@ class DetectionsCollector(Sink):
 
     Attributes:
         found: Detections by frame index.
+        size: Height and width of the first frame in pixels; None before it.
     """
 
     def __init__(self, classes: int) -> None:
         self._classes = classes
         self.found: list[Detections] = []
+        self.size: tuple[int, int] | None = None
 
     def frame(self, result: FrameResult) -> None:
         """Keeps a frame's detections."""
+        if self.size is None:
+            self.size = result.frame.image.shape[0], result.frame.image.shape[1]
         while len(self.found) < result.frame.index:
             self.found.append(Detections.empty(self._classes))
         self.found.append(result.detections)

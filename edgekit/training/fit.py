@@ -14,6 +14,7 @@ from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
 from edgekit.datasets.relabelling import in_classes_of
+from edgekit.datasets.video_facts import refuse_other_size
 from edgekit.errors import AnnotationError
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.training.data.augmentation import LARGEST_SCALES
@@ -282,11 +283,12 @@ def _classes(datasets: Sequence[Truth]) -> list[str]:
 
 
 def _check_videos(datasets: Sequence[Truth], validation: Sequence[Truth]) -> None:
-    """Raises if a video for validation is missing; warns of those that are trained on too."""
+    """Raises if a video for validation cannot be used; warns of those that are trained on too."""
     trained = {video.path for truth in datasets for video in truth.videos}
     videos = [video for truth in validation for video in truth.videos]
     for video in videos:
-        picture_names(video)
+        if picture_names(video) is None:
+            refuse_other_size(video)
     shared = [video.name for video in videos if video.path in trained]
     if shared:
         _LOG.warning(

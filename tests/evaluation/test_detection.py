@@ -38,6 +38,18 @@ def test_a_video_with_another_number_of_frames_is_named(tmp_path):
     assert "edgekit dataset check" in caught.value.hint
 
 
+def test_a_video_of_another_size_is_named(tmp_path):
+    for number, image in enumerate(render_clip(1, frames=8, size=(96, 128))):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    video = replace(a_video(path=tmp_path), frames=8)
+    with pytest.raises(MediaError) as caught:
+        detect_videos(default_bundle(), Truth(["Biking"], [video]))
+    expected = f"{tmp_path} has 128x96 pixels, and its annotation says 320x240."
+    assert caught.value.message == expected
+    rounded = replace(video, width=129, height=95)
+    assert detect_videos(default_bundle(), Truth(["Biking"], [rounded])).videos
+
+
 def test_a_new_size_is_a_first_frame(tmp_path):
     images = list(render_clip(1, frames=8, size=(96, 128)))
     images[4:] = [cv2.resize(image, None, fx=1.5, fy=1.5) for image in images[4:]]

@@ -22,7 +22,7 @@ from edgekit.training.result import Best, TrainingResult
 from edgekit.training.run_folder import HISTORY, LAST, WEIGHTS
 from edgekit.training.settings import Settings
 from edgekit.training.validation import Validation, held_out_frame_map
-from tests.training.data.clips import of, pictures, truth
+from tests.training.data.clips import of, pictures, truth, video
 
 SMALL = of(size=(64, 64), images=4, batch=2, epochs=6, hold_out=0.5, validate_every=1, early_stop=2)
 
@@ -112,6 +112,21 @@ def test_a_missing_video_is_named_before_the_first_epoch(clips: Truth, tmp_path:
     options = FitOptions(origin="scratch")
     with pytest.raises(MediaError, match=r"no file or folder .*nowhere\.mp4"):
         fit([clips], tmp_path / "run", SMALL, options, validation=[other])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["pictures", "video"])
+@pytest.mark.parametrize("use", ["training", "validation"])
+def test_a_clip_of_another_size_than_annotated_is_refused(
+    clips: Truth, tmp_path: Path, kind: str, use: str
+) -> None:
+    path = pictures(tmp_path / "b", 8) if kind == "pictures" else video(tmp_path / "b.mp4", 8)
+    other = Truth(clips.classes, [truth(path, 8, (128, 192))])
+    options = FitOptions(arch="tiny", origin="scratch", frame_store=tmp_path / "store")
+    values = replace(SMALL, hold_out=0.0)
+    trained, scored = (other, clips) if use == "training" else (clips, other)
+    with pytest.raises(MediaError, match="has 96x64 pixels, and its annotation says 192x128"):
+        fit([trained], tmp_path / "run", values, options, validation=[scored])
     assert not (tmp_path / "run").exists()
 
 

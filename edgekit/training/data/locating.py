@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.datasets.annotations import VideoTruth
+from edgekit.datasets.video_facts import refuse_other_size
 from edgekit.errors import MediaError
 from edgekit.media.sources.pictures.folder import pictures_of
 from edgekit.training.data.frame_reader import FramePlaces
@@ -39,8 +40,8 @@ def picture_names(video: VideoTruth) -> PictureNames | None:
     have to be scaled alike.
 
     Raises:
-        MediaError: The path is unknown or missing, or there are fewer pictures than annotated
-            frames.
+        MediaError: The path is unknown or missing, there are fewer pictures than annotated frames,
+            or they have another size than annotated.
     """
     path = video.require_path()
     if not path.exists():
@@ -55,6 +56,7 @@ def picture_names(video: VideoTruth) -> PictureNames | None:
     if first is None or first.dtype != np.uint8:
         return None
     refuse_short(path, len(files), video.frames)
+    refuse_other_size(video, (first.shape[0], first.shape[1]))
     names = [os.fsencode(file.name) for file in files]
     return PictureNames(b"".join(names), np.array([len(name) for name in names], np.uint32))
 

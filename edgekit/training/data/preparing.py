@@ -14,7 +14,7 @@ from edgekit._printable import plural, size_text
 from edgekit._progress import Progress
 from edgekit.calibration.store import Store, default_store
 from edgekit.datasets.annotations import VideoTruth
-from edgekit.datasets.video_facts import facts_of
+from edgekit.datasets.video_facts import facts_of, refuse_other_size
 from edgekit.errors import MediaError
 from edgekit.media.sources.source import DEFAULT_FPS
 from edgekit.runtime.types import Array
@@ -88,7 +88,8 @@ def prepared_clips(
         say: Function that shows the user what will be stored.
 
     Raises:
-        MediaError: A video or picture is missing or cannot be read, or is shorter than annotated.
+        MediaError: A video or picture is missing or cannot be read, or has another size or fewer
+            frames than annotated.
         OutputError: The frames need more space than there is, or than the store may take.
     """
     videos = [video for _, video in source.videos]
@@ -116,7 +117,7 @@ def prepared_clips(
             group.wait()
             keys = group.from_first(need.keys if need else ())
             stored = {n: store.stored(key) for n, key in zip(others, keys, strict=True)}
-            _refuse_short_ones(videos, stored)
+            _refuse_other_ones(videos, stored)
         places = locate_frames(videos, index.start, names, stored)
         rates = [
             (stored[n].fps or facts_of(video.require_path()).fps) if n in stored else DEFAULT_FPS
@@ -125,13 +126,17 @@ def prepared_clips(
         yield PreparedClips(index, places, np.array(rates), need.missing_bytes if need else 0)
 
 
-def _refuse_short_ones(videos: Sequence[VideoTruth], stored: Mapping[int, StoredFrames]) -> None:
-    """Raises if videos that were stored for other annotations are shorter than annotated now."""
+def _refuse_other_ones(videos: Sequence[VideoTruth], stored: Mapping[int, StoredFrames]) -> None:
+    """Raises if videos are of another size than annotated, or shorter.
+
+    The latter may have been stored for other annotations.
+    """
     failed = []
     for number, found in stored.items():
         video = videos[number]
         try:
             refuse_short(video.require_path(), len(found.lengths), video.frames)
+            refuse_other_size(video, found.size)
         except MediaError as error:
             failed.append(error)
     raise_all(failed)
