@@ -128,7 +128,7 @@ def test_a_run_that_begins_in_the_folder_meanwhile_is_kept(truth, tmp_path):
     out = tmp_path / "run"
 
     def begins(_):
-        out.mkdir()
+        out.mkdir(exist_ok=True)  # it also says if frames are stored
         (out / WEIGHTS).write_text("theirs")
 
     options = FitOptions(arch="tiny", origin="scratch")
