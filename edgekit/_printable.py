@@ -59,11 +59,17 @@ def printable(text: str, *, lines: bool = False) -> str:
     return re.sub(_HIDDEN_IN_LINES if lines else _HIDDEN, _escape, text)
 
 
-def printable_json(content: bytes) -> bytes:
-    """Returns equivalent JSON whose strings contain no control characters either."""
+def printable_json(content: bytes, *, ascii_only: bool = False) -> bytes:
+    """Returns equivalent JSON whose strings contain no control characters either.
+
+    Args:
+        content: JSON.
+        ascii_only: Whether all characters beyond ASCII are replaced by escapes.
+    """
     if content.isascii() and b"\x7f" not in content:
         return content
-    return re.sub(_RAW_IN_JSON, _escape_json, content.decode()).encode()
+    hidden = "[^\x00-\x7e]" if ascii_only else _RAW_IN_JSON
+    return re.sub(hidden, _escape_json, content.decode()).encode()
 
 
 def printable_struct(value: Any) -> Any:

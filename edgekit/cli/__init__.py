@@ -23,7 +23,12 @@ from edgekit._parameters import write_flags
 from edgekit._printable import printable
 from edgekit.cli.output.json_output import end_output, kept_free
 from edgekit.cli.output.outcome import INTERRUPTED, Failure, Outcome, failure_of, wants_json
-from edgekit.cli.output.standard_streams import fill_closed, give_up_output, output_is_there
+from edgekit.cli.output.standard_streams import (
+    escape_unknown,
+    fill_closed,
+    give_up_output,
+    output_is_there,
+)
 from edgekit.system.own_process import claim_process
 from edgekit.system.telemetry import opt_out
 
@@ -189,6 +194,7 @@ def program() -> NoReturn:
     """Runs the command line of this process and ends the process."""
     opt_out(os.environ)
     claim_process()
+    escape_unknown()
     status = main()
     if wants_json(sys.argv[1:]):
         end_output()

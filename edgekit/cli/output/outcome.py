@@ -12,6 +12,7 @@ from typing import NamedTuple
 import click
 
 from edgekit._printable import printable_json
+from edgekit.cli.output.standard_streams import prints_unicode
 from edgekit.errors import (
     BadInputError,
     EdgeKitError,
@@ -67,7 +68,8 @@ class Outcome:
             content = {"error": failure._asdict(), **content}
         content = {"schema": SCHEMA, **content}
         text = msgspec.json.encode(_as_unicode(content))
-        click.echo(printable_json(msgspec.json.format(text, indent=2)).decode())
+        content = msgspec.json.format(text, indent=2)
+        click.echo(printable_json(content, ascii_only=not prints_unicode()).decode())
 
 
 def _as_unicode(value: object) -> object:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
 import os
 import sys
 
 from edgekit.errors import OutputError
 
-__all__ = ["drop_terminals", "fill_closed", "give_up_output", "output_is_there"]
+__all__ = [
+    "drop_terminals",
+    "escape_unknown",
+    "fill_closed",
+    "give_up_output",
+    "output_is_there",
+    "prints_unicode",
+]
 
 _NUMBERS = (0, 1, 2)
 
@@ -26,6 +35,21 @@ def fill_closed() -> None:
             _to_null(number)
     if sys.stderr is None:
         sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def escape_unknown() -> None:
+    """Lets standard output escape characters that its encoding lacks, as standard error does.
+
+    Otherwise a name in another script ends the command where the locale is not UTF-8.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def prints_unicode() -> bool:
+    """Returns whether standard output is UTF-8, as programs expect JSON to be."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return codecs.lookup(encoding).name == "utf-8"
 
 
 def output_is_there() -> None:

@@ -39,6 +39,23 @@ def test_a_command_that_cannot_print_says_so(words: str) -> None:
     assert (status, said.count(b"Cannot write standard output: No space left")) == (3, 1)
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_names_in_scripts_that_the_terminal_lacks(encoding: str, tmp_path: Path) -> None:
+    name, path = "跑 步 🏃 für", tmp_path / "found.json"
+    tube = {"label": 0, "start": 0, "end": 9, "boxes_xywh_1based": [[11, 11, 50, 80]] * 9}
+    frame = {"boxes": [[10, 10, 60, 90]], "scores": [{"0": 0.9}]}
+    video = {"frames": 9, "gt": [tube], "detections": [frame] * 9}
+    path.write_text(json.dumps({"classes": [name], "videos": {"v": video}}))
+    words = [sys.executable, "-m", "edgekit", "eval", "--detections", str(path)]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([*words, "--json"], env=environment, capture_output=True, check=True)
+    assert [*json.loads(done.stdout)["per_class"]] == [name]
+    done = subprocess.run(words, env=environment, capture_output=True, check=True)
+    assert done.stderr == b""
+    shown = done.stdout.decode(encoding).encode("ascii", "backslashreplace").decode()
+    assert "\\u8dd1 \\u6b65" in shown
+
+
 @pytest.mark.parametrize("more", [["--json"], ["--events", "-"], []])
 def test_a_run_that_cannot_print_says_so(
     more: list[str], spot_bundle: Path, spot_video: Callable[[int], Path]
