@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 
@@ -178,6 +179,10 @@ def test_the_sheet_shows_frames_over_their_maps(bundle, clips, tmp_path):
     np.testing.assert_allclose(contact_sheet(samples).astype(int), sheet.astype(int), atol=1)
     write_picture(sheet, tmp_path / "sheet.png")
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "sheet.png")), sheet)
+    folder = tmp_path / os.fsdecode(b"\xff")  # no UTF-8, which OpenCV expects
+    folder.mkdir()
+    write_picture(sheet, folder / "sheet.png")
+    assert (folder / "sheet.png").read_bytes() == (tmp_path / "sheet.png").read_bytes()
     with pytest.raises(OutputError, match="Cannot write a picture"):
         write_picture(sheet, tmp_path / "sheet.nonsense")
     assert not (tmp_path / "sheet.nonsense").exists()

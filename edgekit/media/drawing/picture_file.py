@@ -39,10 +39,12 @@ def write_picture(picture: npt.NDArray[np.uint8], path: Path) -> None:
     Raises:
         OutputError: OpenCV does not support the format, or the file cannot be written.
     """
+    # OpenCV encodes names of files as UTF-8, and a name need not be.
+    try:
+        good, content = cv2.imencode(path.suffix, picture)
+    except cv2.error:
+        good = False
+    if not good:
+        raise OutputError(f"Cannot write a picture to {path}.", hint="End its name in .png.")
     with atomic_file(path) as temporary:
-        try:
-            written = cv2.imwrite(str(temporary), picture)
-        except cv2.error:
-            written = False
-        if not written:
-            raise OutputError(f"Cannot write a picture to {path}.", hint="End its name in .png.")
+        temporary.write_bytes(content.tobytes())

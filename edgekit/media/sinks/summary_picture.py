@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgekit._checks import as_flag, is_whole, required_path, unexpected
-from edgekit.errors import OutputError
-from edgekit.files.writing import atomic_file
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.drawing.drawn_boxes import DrawnBoxes
-from edgekit.media.drawing.picture_file import refuse_no_picture
+from edgekit.media.drawing.picture_file import refuse_no_picture, write_picture
 from edgekit.media.drawing.stage_chart import draw_stages
 from edgekit.media.drawing.timeline import THUMBNAIL_HEIGHT, Thumbnail, TimelineRow, draw_timeline
 from edgekit.media.sinks.sink import Sink, single_run
@@ -156,14 +154,7 @@ class PictureSink(Sink):
         )
         if self._stages:
             image = np.concatenate([image, draw_stages(summary.stages, image.shape[1])])
-        good, content = cv2.imencode(self._path.suffix, image)
-        if not good:
-            raise OutputError(
-                f"OpenCV could not encode the picture {self._path}.",
-                hint="Choose another format, for example a name that ends in .png.",
-            )
-        with atomic_file(self._path) as temporary:
-            temporary.write_bytes(content.tobytes())
+        write_picture(image, self._path)
 
 
 def _checked_truth(truth: object) -> Sequence[tuple[int, int, int]]:
