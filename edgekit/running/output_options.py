@@ -11,7 +11,10 @@ from pathlib import Path
 
 from edgekit._checks import check_range
 from edgekit._options import check_types, keep_paths
+from edgekit._parameters import parameter
+from edgekit.errors import UsageError
 from edgekit.files.output_paths import marked
+from edgekit.media.serving.address import parse_address
 
 __all__ = ["ClipOptions", "FileOptions", "NetworkOptions"]
 
@@ -132,6 +135,15 @@ class NetworkOptions:
     def __post_init__(self) -> None:
         keep_paths(self, "mqtt_ca", "mqtt_buffer")
         check_types(self)
+        if self.serve and self.metrics:
+            page, metrics = parse_address(self.serve), parse_address(self.metrics, "metrics")
+            if page == metrics and page.port:
+                raise UsageError(
+                    f"{parameter('serve')} and {parameter('metrics')} name the same port, "
+                    f"{page.port}.",
+                    hint="Choose another port for one of them: "
+                    f"{parameter('metrics', str(page.port % 65535 + 1))}",
+                )
 
     def of_source(self, number: int) -> NetworkOptions:
         """Returns these services for one of several sources, with a buffer of its own."""

@@ -91,6 +91,14 @@ def test_a_wrong_value_is_named_by_its_parameter(make, words: str) -> None:
     assert "--" not in str(caught.value)
 
 
+def test_the_page_and_the_metrics_have_ports_of_their_own() -> None:
+    with pytest.raises(UsageError, match="serve and metrics name the same port, 8080") as caught:
+        NetworkOptions(serve="8080", metrics="127.0.0.1:8080")
+    assert caught.value.hint.endswith("metrics='8081'")
+    for serve, metrics in (("0", "0"), ("8080", "8081"), ("10.0.0.1:8080", "8080")):
+        NetworkOptions(serve=serve, metrics=metrics)
+
+
 def test_text_becomes_a_path_when_options_are_made() -> None:
     assert FileOptions(video="a.mp4") == FileOptions(video=Path("a.mp4"))
     assert ClipOptions(folder="a/./b").folder == Path("a/b")
