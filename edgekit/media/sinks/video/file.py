@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,9 @@ class VideoSink(Sink):
         size = (image.shape[0], image.shape[1])
         if self._video is None or (self._empty and size != self._size):
             assert self._info is not None
-            self._info = self._info.seen(result.frame)
+            # A source that was lost may come back with other pictures.
+            aspect = result.frame.sample_aspect
+            self._info = replace(self._info.seen(result.frame), sample_aspect=aspect)
             self._open(size)
         assert self._video is not None
         self._empty = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from edgekit._checks import as_number, as_whole, required_path, unless_none
@@ -115,7 +116,9 @@ class LiveVideoSink(Sink):
         size = (image.shape[0], image.shape[1])
         if self._frames is None or (self._empty and size != self._frames.size):
             assert self._info is not None
-            self._info = self._info.seen(result.frame)
+            # A source that was lost may come back with other pictures.
+            aspect = result.frame.sample_aspect
+            self._info = replace(self._info.seen(result.frame), sample_aspect=aspect)
             self._open(size)
         assert self._frames is not None
         self._empty = False
