@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edgekit._checks import as_path, as_sequence
 from edgekit._parameters import parameter
+from edgekit._printable import as_unicode
 from edgekit._progress import SILENT, Progress, as_progress
 from edgekit.assets import default_weights
 from edgekit.benchmarks.measurement import Measuring, measure
@@ -253,5 +254,5 @@ def _write(report: Report, options: BenchOptions) -> tuple[Path, ...]:
     }
     for name, path in options.outputs.items():
         with atomic_file(path) as temporary:
-            temporary.write_text(makers[name](report), encoding="utf-8")
+            temporary.write_text(as_unicode(makers[name](report)), encoding="utf-8")
     return (*options.outputs.values(), *kept)

@@ -7,6 +7,7 @@ A worker gets a ``Job`` and answers ``Ready``. Then it answers ``Lap`` to each `
 
 from __future__ import annotations
 
+import json
 from typing import TypeAlias
 
 import msgspec
@@ -32,7 +33,9 @@ __all__ = [
     "Reply",
     "Request",
     "failure_of",
+    "from_line",
     "pass_length",
+    "to_line",
     "too_short",
 ]
 
@@ -67,6 +70,16 @@ def failure_of(error: EdgeKitError) -> RowFailure:
 
 class _Message(msgspec.Struct, tag=True, kw_only=True):
     pass
+
+
+def to_line(message: _Message) -> bytes:
+    """Returns a message as a line. It is ASCII, because paths may have bytes that are no UTF-8."""
+    return json.dumps(msgspec.to_builtins(message)).encode() + b"\n"
+
+
+def from_line(line: bytes, kind: object) -> object:
+    """Returns the message of one of the types ``kind`` that a line holds."""
+    return msgspec.convert(json.loads(line), kind)
 
 
 class Job(_Message):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._parameters import parameter
+from edgekit._printable import as_unicode
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.report.report import Row
 from edgekit.bundle import MANIFEST, Bundle, load_bundle
@@ -93,12 +94,13 @@ def _labels(folders: Sequence[Path]) -> dict[Path, str]:
     shipped = {real_path(path) for path in shipped_bundles()}
     names = [path.name for path in folders]
     here = Path.cwd()
-    return {
+    labels = {
         path: path.name
         if names.count(path.name) == 1 or path in shipped
         else str(path.relative_to(here) if path.is_relative_to(here) else path)
         for path in folders
     }
+    return {path: as_unicode(label) for path, label in labels.items()}
 
 
 def _has_arithmetic(bundle: Bundle, runtime: str) -> bool:

@@ -14,8 +14,6 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-import msgspec
-
 from edgekit._parameters import write_flags
 from edgekit.benchmarks.protocol import (
     LEAST,
@@ -33,7 +31,9 @@ from edgekit.benchmarks.protocol import (
     Reply,
     Request,
     failure_of,
+    from_line,
     pass_length,
+    to_line,
     too_short,
 )
 from edgekit.benchmarks.report.report import Accuracy
@@ -218,12 +218,12 @@ class _Channel:
     def receive(self) -> Any:
         """Returns the next request; None when there are no more."""
         line = self._in.readline()
-        return msgspec.json.decode(line, type=Request) if line else None
+        return from_line(line, Request) if line else None
 
     def send(self, reply: Reply) -> None:
         """Sends a reply."""
         with contextlib.suppress(BrokenPipeError):
-            self._out.write(msgspec.json.encode(reply) + b"\n")
+            self._out.write(to_line(reply))
 
 
 def _serve(channel: _Channel) -> None:

@@ -29,6 +29,8 @@ from edgekit.benchmarks.protocol import (
     Ready,
     Reply,
     Request,
+    from_line,
+    to_line,
 )
 from edgekit.benchmarks.report.report import RowFailure
 from edgekit.errors import EdgeKitError
@@ -102,12 +104,12 @@ class Worker(Closing):
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(msgspec.json.encode(request) + b"\n")
+            self._process.stdin.write(to_line(request))
             self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
             raise EdgeKitError(self._how_it_ended())
-        reply = msgspec.json.decode(line, type=Reply)
+        reply = from_line(line, Reply)
         if isinstance(reply, Failed):
             raise_failure(reply.failure)
         return reply

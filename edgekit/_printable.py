@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 __all__ = [
+    "as_unicode",
     "described",
     "listed",
     "plural",
@@ -70,6 +71,19 @@ def printable_json(content: bytes, *, ascii_only: bool = False) -> bytes:
         return content
     hidden = "[^\x00-\x7e]" if ascii_only else _RAW_IN_JSON
     return re.sub(hidden, _escape_json, content.decode()).encode()
+
+
+def as_unicode(value: Any) -> Any:
+    """Returns JSON's values with texts that are Unicode: without bytes of file names that are not.
+
+    Args:
+        value: Texts, numbers, and lists and dictionaries of them.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", value)
+    if isinstance(value, dict):
+        return {as_unicode(key): as_unicode(each) for key, each in value.items()}
+    return [as_unicode(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def printable_struct(value: Any) -> Any:

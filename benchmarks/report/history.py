@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit._printable import as_unicode
 from edgekit.benchmarks.report.reading import read_report
 from edgekit.benchmarks.report.report import Report
 from edgekit.errors import BadInputError
@@ -31,7 +32,8 @@ def keep_report(report: Report, folder: Path) -> Path:
         number += 1
         path = folder / f"bench-{moment}-{number}.json"
     with atomic_file(path) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
+        content = msgspec.json.encode(as_unicode(msgspec.to_builtins(report)))
+        temporary.write_bytes(msgspec.json.format(content, indent=1))
     return path
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,20 @@ def test_every_file_has_every_row(made):
     assert [line["threads"] for line in lines] == ["1", "2"]
     assert "decode + link" in (folder / "b.md").read_text()
     assert (folder / "b.html").read_text().count("<svg") == 4
+
+
+def test_paths_need_not_be_utf_8(bench, spot_bundle, tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xff")
+    shutil.copytree(spot_bundle, folder / os.fsdecode(b"b\xff"))
+    outputs = {name: folder / f"b.{name}" for name in ("csv", "markdown", "html")}
+    options = [word for name, path in outputs.items() for word in (f"--{name}", path)]
+    (given,) = folder.iterdir()
+    status, out, _ = bench(given, "--json", "--history", folder / "history", *options)
+    assert status == 0
+    assert [row["bundle"] for row in json.loads(out)["rows"]] == ["b\ufffd"]
+    (kept,) = (folder / "history").iterdir()
+    for path in (*outputs.values(), kept):
+        assert "b\ufffd" in path.read_text(encoding="utf-8")
 
 
 def test_people_get_the_tables(bench, spot_bundle, monkeypatch):

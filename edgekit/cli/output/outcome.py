@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NamedTuple
 
 import click
 
-from edgekit._printable import printable_json
+from edgekit._printable import as_unicode, printable_json
 from edgekit.cli.output.standard_streams import prints_unicode
 from edgekit.errors import (
     BadInputError,
@@ -67,18 +66,9 @@ class Outcome:
         if failure is not None:
             content = {"error": failure._asdict(), **content}
         content = {"schema": SCHEMA, **content}
-        text = msgspec.json.encode(_as_unicode(content))
+        text = msgspec.json.encode(as_unicode(content))
         content = msgspec.json.format(text, indent=2)
         click.echo(printable_json(content, ascii_only=not prints_unicode()).decode())
-
-
-def _as_unicode(value: object) -> object:
-    """Replaces what is not Unicode in all texts: bytes of file names, halves of characters."""
-    if isinstance(value, str):
-        return value if value.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", value)
-    if isinstance(value, dict):
-        return {_as_unicode(key): _as_unicode(each) for key, each in value.items()}
-    return [_as_unicode(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def wants_json(words: Sequence[str]) -> bool:
