@@ -14,6 +14,7 @@ import numpy.typing as npt
 import edgekit
 from edgekit._checks import check_choice, check_range
 from edgekit._parameters import parameter
+from edgekit._printable import as_unicode
 from edgekit.bundle import (
     ARTIFACTS,
     MANIFEST,
@@ -260,7 +261,7 @@ def _outputs(chosen: Resolved) -> tuple[OutputSpec, ...]:
 
 def _provenance(path: Path, checkpoint: Checkpoint) -> Provenance:
     return Provenance(
-        checkpoint=path.name,
+        checkpoint=as_unicode(path.name),
         checkpoint_sha256=checkpoint.sha256,
         edgekit=edgekit.__version__,
         date=date_of_today(),

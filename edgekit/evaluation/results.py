@@ -7,6 +7,7 @@ with other bundles or options may share the folder.
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 import zlib
@@ -121,7 +122,7 @@ class ResultsFolder:
         return marked(self.path / f"{name}.npz", f"-{key}")  # 80 characters may be 320 bytes
 
 
-def _identity(path: Path) -> list[tuple[str, int, int]]:
+def _identity(path: Path) -> list[tuple[bytes, int, int]]:
     """Returns names, sizes and times of a video's file or of all files in its folder.
 
     Raises:
@@ -129,7 +130,8 @@ def _identity(path: Path) -> list[tuple[str, int, int]]:
     """
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     stats = [(file.name, file.stat()) for file in files]
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    # A name need not be UTF-8, and the text of a key is.
+    return [(os.fsencode(name), stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 
 def _read(path: Path) -> FrameDetections | None:

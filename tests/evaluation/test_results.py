@@ -59,6 +59,19 @@ def test_a_name_may_be_long_in_any_script(tmp_path: Path, video: VideoTruth) -> 
     assert len([*results.path.iterdir()]) == 4
 
 
+def test_a_picture_of_a_video_need_not_have_a_name_in_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff.png")).touch()
+    video = VideoTruth("pictures", 4, 32, 32, [TruthTube(0, 0, np.eye(4))], 0, folder)
+    results = ResultsFolder(tmp_path / "results", "key")
+    assert results.find(video) is None
+    kept = results.keep(video, FOUND)
+    assert results.find(video) == kept
+    (folder / os.fsdecode(b"\xff.png")).rename(folder / os.fsdecode(b"\xfe.png"))
+    assert results.find(video) is None
+
+
 def test_equal_detections_are_equal_bytes(tmp_path: Path, video: VideoTruth) -> None:
     written = [ResultsFolder(tmp_path / name, "key").keep(video, FOUND).path for name in "ab"]
     assert written[0].name == written[1].name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from edgekit.assets.pictures import verification_frames
 from edgekit.bundle import Bundle, load_bundle
@@ -228,6 +230,14 @@ def test_classes_that_do_not_fit_are_counted(checkpoint: Path, tmp_path: Path) -
     settings = ExportSettings(classes=CLASS_LISTS["ucf24"])
     with pytest.raises(CheckpointError, match=r"Expected 24 classes; .* has 3"):
         export_bundle(checkpoint, out=tmp_path / "b", settings=settings)
+
+
+def test_a_checkpoint_need_not_have_a_name_in_utf_8(checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"my\xff.pth")
+    torch.save(load_checkpoint(checkpoint).network.state_dict(), path)
+    made = export_bundle(path, out=tmp_path / "b", settings=ExportSettings(input_size=(64, 64)))
+    assert made.manifest.name == "my"
+    assert made.manifest.provenance.checkpoint == "my\ufffd.pth"
 
 
 def test_a_class_is_named_once(checkpoint: Path, tmp_path: Path) -> None:

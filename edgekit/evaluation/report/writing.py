@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit._printable import as_unicode
 from edgekit.evaluation.report.page import to_html
 from edgekit.files.writing import atomic_file
 from edgekit.metrics.eval_result import EvalResult
@@ -25,7 +26,7 @@ def write_report(path: Path, result: EvalResult) -> None:
     if path.suffix.lower() == ".html":
         content = to_html(result, path.parent).encode()
     else:
-        encoded = msgspec.json.encode({**result.to_dict(), "analysis": result.analysis})
-        content = msgspec.json.format(encoded, indent=1)
+        found = msgspec.to_builtins({**result.to_dict(), "analysis": result.analysis})
+        content = msgspec.json.format(msgspec.json.encode(as_unicode(found)), indent=1)
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)

@@ -39,6 +39,12 @@ def test_json_has_the_figures_and_the_analysis(tmp_path: Path, result: EvalResul
     assert "NaN" not in path.read_text()
 
 
+def test_json_of_a_clip_whose_path_is_not_utf_8(tmp_path: Path, result: EvalResult) -> None:
+    path = tmp_path / "report.json"
+    write_report(path, replace(result, clips={"v": Path("\udcff/worst-1.mp4")}))
+    assert json.loads(path.read_bytes())["clips"] == {"v": "\ufffd/worst-1.mp4"}
+
+
 def test_the_page_stands_alone_and_is_well_formed(tmp_path: Path, result: EvalResult) -> None:
     page = _page(tmp_path, result)
     assert not re.search(r"(?:src|href)=", page)
