@@ -186,7 +186,8 @@ def test_a_check_refuses_what_the_run_would(spot_bundle, spot_video, tmp_path, c
         words += [word.format(**places) for word in outputs]
         errors = []
         for more in (["--check"], []):
-            assert main([*words, *more]) == 3
+            # One port for two services is wrong usage, whatever is on this machine.
+            assert main([*words, *more]) == (2 if "{free}" in outputs else 3)
             errors.append(capsys.readouterr().err)
     assert errors[0]
     assert errors[0] in errors[1]
