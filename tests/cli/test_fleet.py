@@ -122,13 +122,13 @@ def test_hostile_and_foreign_messages_break_neither_table_nor_json(mosquitto, pu
         ("deep/status", "[" * 60000),
         (f"{'long' * 900}/status", status()),
         ("a/b/c/d/e/status", status()),
-        ("a/b/c/d/e/f/g/status", status()),
+        ("a/b/c/d/e/f/g/h/status", status()),
     )
     url = f"mqtt://127.0.0.1:{broker.port}"
     found, devices = table(capsys, url, "--wait", "1")
     assert found["ignored"] >= 1
     assert {"evil", "e[bold]", "a/b/c/d/e"} < devices.keys()
-    assert "a/b/c/d/e/f/g" not in devices
+    assert "a/b/c/d/e/f/g/h" not in devices
     assert main(["fleet", url, "--once", "--wait", "1"]) == 0
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
