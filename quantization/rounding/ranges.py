@@ -78,8 +78,10 @@ class Histogram:
                 self.counts = np.pad(merged, _BINS // 4)
             self.reach *= 2
         flat = flat[:: 1 + flat.size // _MOST_VALUES]
-        # A power of two keeps values next to a bin's edge from being rounded across it.
-        places = np.floor(flat * (_BINS / 2 / self.reach)).astype(np.intp) + _BINS // 2
+        # A power of two, in double precision, keeps values next to a bin's edge from being rounded
+        # across it.
+        scaled = np.multiply(flat, _BINS / 2 / self.reach, dtype=np.float64)
+        places = np.floor(scaled).astype(np.intp) + _BINS // 2
         self.counts += np.bincount(places, minlength=_BINS)
 
     @property
