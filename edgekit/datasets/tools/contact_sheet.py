@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.errors import AnnotationError, MediaError
+from edgekit.runtime.types import Frame
 
 __all__ = ["contact_sheet"]
 
@@ -70,24 +71,25 @@ def _chosen(truth: Truth, most: int) -> list[tuple[VideoTruth, int]]:
 
 
 def _tile(truth: Truth, video: VideoTruth, frame: int) -> npt.NDArray[np.uint8]:
+    from edgekit.media.drawing.square_pixels import in_size, shown_size
     from edgekit.media.drawing.text import colour_of, put_text
 
     assert video.path is not None
-    image = _frame(video.path, frame)
-    scale = min(_WIDTH / image.shape[1], _HEIGHT / image.shape[0])
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    found = _frame(video.path, frame)
+    width, height = shown_size(found)
+    scale = min(_WIDTH / width, _HEIGHT / height)
+    small = in_size(found.image, width * scale, height * scale)
+    scales = np.divide(small.shape[1::-1], found.image.shape[1::-1])
     tile = np.full((_HEIGHT + _CAPTION, _WIDTH, 3), _PAPER, np.uint8)
-    left = (_WIDTH - size[0]) // 2
-    picture = tile[: size[1], left : left + size[0]]
+    left = (_WIDTH - small.shape[1]) // 2
+    picture = tile[: small.shape[0], left : left + small.shape[1]]
     picture[:] = small
     named = []
     for tube in video.tubes:
         if tube.start <= frame <= tube.end:
-            x1, y1, x2, y2 = (
-                (tube.boxes[frame - tube.start] * scale).clip(-1e4, 1e4).round().astype(int)
-            )
-            cv2.rectangle(picture, (int(x1), int(y1)), (int(x2), int(y2)), colour_of(tube.label), 2)
+            corners = tube.boxes[frame - tube.start].reshape(2, 2) * scales
+            first, last = corners.clip(-1e4, 1e4).round().astype(int).tolist()
+            cv2.rectangle(picture, first, last, colour_of(tube.label), 2)
             named.append(truth.classes[tube.label])
     words = f"{', '.join(dict.fromkeys(named))} | {Path(video.name).name} #{frame}"
     shown = words.encode("ascii", "replace").decode()
@@ -101,7 +103,7 @@ def _tile(truth: Truth, video: VideoTruth, frame: int) -> npt.NDArray[np.uint8]:
     return tile
 
 
-def _frame(path: Path, index: int) -> npt.NDArray[np.uint8]:
+def _frame(path: Path, index: int) -> Frame:
     """Returns one frame of a video or folder of pictures.
 
     Raises:
@@ -112,5 +114,5 @@ def _frame(path: Path, index: int) -> npt.NDArray[np.uint8]:
     with open_source(path) as source:
         for frame in source:
             if frame.index >= index:
-                return np.asarray(frame.image, np.uint8)
+                return frame
     raise MediaError(f"{path} ends before frame {index}.")

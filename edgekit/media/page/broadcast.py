@@ -220,7 +220,7 @@ class Broadcast:
 
 
 def frame_message(result: FrameResult) -> bytes:
-    """Returns the message of a frame; boxes are in pixels of the source, not of the picture."""
+    """Returns the message of a frame; its size and boxes are in stored pixels of the source."""
     frame = result.frame
     height, width = frame.image.shape[:2]
     drawn = {tube.id for tube in result.actors}
@@ -242,6 +242,7 @@ def frame_message(result: FrameResult) -> bytes:
         "age": None if result.age is None else round(result.age, 1),
         "ms": {stage: round(value, 2) for stage, value in result.ms.items()},
         "size": [width, height],
+        "aspect": frame.sample_aspect,
         "tubes": tubes,
     }
     return _packed(header, _jpeg(frame.image))

@@ -15,6 +15,7 @@ from edgekit.media._opencv import cv2
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.drawing.drawn_boxes import DrawnBoxes
 from edgekit.media.drawing.picture_file import refuse_no_picture, write_picture
+from edgekit.media.drawing.square_pixels import in_size, shown_size
 from edgekit.media.drawing.stage_chart import draw_stages
 from edgekit.media.drawing.timeline import THUMBNAIL_HEIGHT, Thumbnail, TimelineRow, draw_timeline
 from edgekit.media.sinks.sink import Sink, single_run
@@ -120,14 +121,12 @@ class PictureSink(Sink):
 
     def _small(self, result: FrameResult) -> Any:
         """Draws a frame THUMBNAIL_HEIGHT pixels high, with white borders if it is very wide."""
-        image: Any = result.frame.image
-        scale = min(THUMBNAIL_HEIGHT / image.shape[0], _WIDEST / image.shape[1])
-        width, height = (max(1, round(side * scale)) for side in image.shape[1::-1])
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        small = cv2.resize(image, (width, height), interpolation=way)
+        width, height = shown_size(result.frame)
+        scale = min(THUMBNAIL_HEIGHT / height, _WIDEST / width)
+        small: Any = in_size(result.frame.image, width * scale, height * scale)
         small = self._annotator.draw_result(result, small)
-        above = (THUMBNAIL_HEIGHT - height) // 2
-        below = THUMBNAIL_HEIGHT - height - above
+        above = (THUMBNAIL_HEIGHT - small.shape[0]) // 2
+        below = THUMBNAIL_HEIGHT - small.shape[0] - above
         sides = (above, below, 0, 0)
         return cv2.copyMakeBorder(small, *sides, cv2.BORDER_CONSTANT, value=(255, 255, 255))
 

@@ -10,6 +10,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.annotator import Annotator
+from edgekit.media.drawing.square_pixels import in_size, shown_size
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo
@@ -62,7 +63,8 @@ class WindowSink(Sink):
 
     def frame(self, result: FrameResult) -> None:
         """Shows a frame."""
-        cv2.imshow(_TITLE, self._annotator.draw_result(result))
+        canvas = in_size(result.frame.image, *shown_size(result.frame))
+        cv2.imshow(_TITLE, self._annotator.draw_result(result, canvas))
         if cv2.waitKey(1) & 0xFF in _QUIT_KEYS:
             self._on_quit()
 

@@ -127,3 +127,41 @@ def test_frames_that_are_left_out_on_purpose_are_not_missing(spot_bundle, spot_v
     finally:
         run.kill()
         run.communicate()
+
+
+def test_pixels_that_are_not_square_are_shown_as_a_player_does(spot_bundle, spot_video, tmp_path):
+    program = find_chromium()
+    if program is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    wide = tmp_path / "wide.mp4"
+    copied = ["ffmpeg", "-v", "error", "-i", str(spot_video(1500, fps=5)), "-c", "copy"]
+    subprocess.run([*copied, "-aspect", "4:1", str(wide)], check=True)
+    command = [sys.executable, "-m", "edgekit", "run", "--bundle", str(spot_bundle)]
+    run = subprocess.Popen(
+        [*command, "--source", str(wide), "--realtime", "--serve", "0"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    shown = """(() => {
+        const canvas = document.querySelector("canvas");
+        const { width, height } = canvas;
+        const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+        const [rows, columns] = [new Set(), new Set()];
+        for (let at = 0; at < width * height; at++)
+            if (data[4 * at + 3]) { rows.add(Math.floor(at / width)); columns.add(at % width); }
+        return columns.size / rows.size;
+    })()"""
+
+    async def look():
+        async with open_browser(program) as browser:
+            await browser.open(run.stderr.readline().split()[-1], DESKTOP)
+            await until(browser, "document.body?.hasAttribute('data-fresh') === true")
+            assert await browser.ask(shown) == pytest.approx(4, abs=0.1)
+            assert browser.errors == []
+
+    try:
+        asyncio.run(look())
+    finally:
+        run.kill()
+        run.communicate()

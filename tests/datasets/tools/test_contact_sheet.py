@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,19 @@ def test_frames_of_every_class_are_drawn_with_their_boxes(
     for place, label in enumerate((0, 1, 1)):
         tile = sheet[:262, 320 * place :][:, :320]
         assert (tile[40, 60:180] == colour_of(label)).all(1).any()  # the upper side of the box
+
+
+def test_frames_are_as_wide_as_a_player_shows_them(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    square, wide = clip(tmp_path / "square.mp4"), tmp_path / "wide.mp4"
+    words = ["ffmpeg", "-v", "error", "-i", str(square), "-c", "copy", "-aspect", "8:3", str(wide)]
+    subprocess.run(words, check=True)
+    tile = contact_sheet(Truth(["walk"], [video(wide, 0)]))[:240]
+    # The box of 32 by 32 pixels, each twice as wide as high, in a picture of 320 by 120.
+    rows, columns = np.nonzero((tile == colour_of(0)).all(axis=2))
+    assert abs(int(np.ptp(columns)) - 2 * int(np.ptp(rows))) <= 4
+    assert 78 <= np.ptp(rows) <= 84
 
 
 def test_a_video_that_cannot_be_read_is_left_out(

@@ -177,3 +177,20 @@ def test_the_picture_names_the_bundle_that_ran_at_last(tmp_path: Path) -> None:
         sink.end(SUMMARY)
         pictures.append(path.read_bytes())
     assert pictures[0] == pictures[1]
+
+
+def test_thumbnails_are_as_wide_as_a_player_shows_them(tmp_path: Path) -> None:
+    red = np.zeros((48, 64, 3), np.uint8)
+    red[:] = (0, 0, 255)
+    widths = []
+    for aspect in (1.0, 1.5):
+        path = tmp_path / f"{aspect}.png"
+        sink = PictureSink(path)
+        sink.start(INFO)
+        frame = Frame(0, 0.0, red, sample_aspect=aspect)
+        sink.frame(FrameResult(frame, Detections.empty(2), []))
+        sink.end(SUMMARY)
+        picture = cv2.imread(str(path))
+        assert picture is not None
+        widths.append((picture == (0, 0, 255)).all(axis=2).sum(axis=1).max())
+    assert widths[1] == pytest.approx(1.5 * widths[0], abs=2)

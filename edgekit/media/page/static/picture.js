@@ -65,8 +65,10 @@ export class Picture {
     canvas.height = Math.round(height * ratio);
     if (!frame) return;
     const pen = canvas.getContext("2d");
-    const scale = Math.min(width / frame.size[0], height / frame.size[1]);
-    const area = { width: frame.size[0] * scale, height: frame.size[1] * scale };
+    // Pixels of a source need not be square.
+    const down = Math.min(width / (frame.size[0] * frame.aspect), height / frame.size[1]);
+    const across = down * frame.aspect;
+    const area = { width: frame.size[0] * across, height: frame.size[1] * down };
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.translate((width - area.width) / 2, (height - area.height) / 2);
     pen.beginPath();
@@ -76,9 +78,9 @@ export class Picture {
     if (this.bitmap) pen.drawImage(this.bitmap, 0, 0, area.width, area.height);
     const tubes = frame.tubes.map((tube) => ({
       ...tube,
-      box: tube.box.map((value) => value * scale),
+      box: tube.box.map((value, place) => value * (place % 2 ? down : across)),
       colour: this.colours[tube.label],
-      trail: (this.trails.get(tube.id) || []).map(({ x, y }) => [x * scale, y * scale]),
+      trail: (this.trails.get(tube.id) || []).map(({ x, y }) => [x * across, y * down]),
     }));
     tubes.forEach((tube) => drawTrail(pen, tube));
     // The best tube comes first, and is drawn last so that it lies on top.
