@@ -127,7 +127,7 @@ class Service:
 
     def write(self, path: Path, text: str) -> None:
         """Writes a file of the unit, with the rights that it needs; empty text removes it."""
-        script = 'mkdir -p "${1%/*}" && cat > "$1.new" && mv "$1.new" "$1"'
+        script = 'mkdir -p "${1%/*}" && cat > "$1.new" && sync "$1.new" && mv "$1.new" "$1"'
         if not text:
             script = 'rm -f "$1"; rmdir "${1%/*}" 2>/dev/null; true'
         command = [*self._root, "sh", "-c", script, "sh", str(path)]
