@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from edgekit._printable import as_unicode
 from edgekit.reporting.grid import Grid
 
 __all__ = ["document", "notes", "table"]
@@ -51,7 +52,7 @@ _COLOURS = "".join(
 
 
 def document(title: str, body: Iterable[str], style: str = "") -> str:
-    """Returns a page, light or dark according to the reader's system.
+    """Returns a page, light or dark according to the reader's system; a file can hold all of it.
 
     Args:
         title: Title of the window.
@@ -59,13 +60,14 @@ def document(title: str, body: Iterable[str], style: str = "") -> str:
             distinguishable colours, and ``on0`` to ``on5`` those for text on them.
         style: CSS rules in addition to those of every page.
     """
-    return (
+    text = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}{_COLOURS}{style}</style>\n</head>\n<body>\n"
         + "\n".join(part for part in body if part)
         + "\n</body>\n</html>\n"
     )
+    return str(as_unicode(text))
 
 
 def notes(lines: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ def result() -> EvalResult:
 def _page(tmp_path: Path, result: EvalResult) -> str:
     path = tmp_path / "report.html"
     write_report(path, result)
-    return path.read_text()
+    return path.read_text(encoding="utf-8")
 
 
 def test_json_has_the_figures_and_the_analysis(tmp_path: Path, result: EvalResult) -> None:
@@ -43,6 +43,13 @@ def test_json_of_a_clip_whose_path_is_not_utf_8(tmp_path: Path, result: EvalResu
     path = tmp_path / "report.json"
     write_report(path, replace(result, clips={"v": Path("\udcff/worst-1.mp4")}))
     assert json.loads(path.read_bytes())["clips"] == {"v": "\ufffd/worst-1.mp4"}
+
+
+def test_the_page_of_a_failed_video_whose_path_is_not_utf_8(
+    tmp_path: Path, result: EvalResult
+) -> None:
+    page = _page(tmp_path, replace(result, failures={"v": "\udcff/v.mp4 has 20 frames"}))
+    assert "v failed: \ufffd/v.mp4 has 20 frames" in page
 
 
 def test_the_page_stands_alone_and_is_well_formed(tmp_path: Path, result: EvalResult) -> None:
