@@ -227,19 +227,22 @@ def _refuse_failed_hosts(result: EvalResult) -> None:
 
 
 def _show_hosts(result: EvalResult) -> None:
-    """Prints the accuracy of this machine and of each other device."""
+    """Prints the accuracy of this machine, if it ran the bundle, and of each other device."""
     from edgekit.cli.output.tables import print_table
 
     rows = []
-    for host, each in {"this machine": result, **result.hosts}.items():
+    first = {} if result.device else {"this machine": result}
+    for host, each in {**first, **result.hosts}.items():
         if isinstance(each, str):
             rows.append((host, *["failed"] * (len(result.video_map) + 2)))
             continue
-        change = "" if each is result else f"{each.frame_map - result.frame_map:+.4f}"
+        is_first = each is result or host == result.device
+        change = "" if is_first else f"{each.frame_map - result.frame_map:+.4f}"
         values = [each.frame_map, *each.video_map.values()]
         rows.append((host, *(f"{value:.3f}" for value in values), change))
     headings = ("host", "frame-mAP @0.5", *(f"video-mAP @{t}" for t in result.video_map))
-    print_table(stdout_console(), (*headings, "frame-mAP against this machine"), rows)
+    against = f"frame-mAP against {result.device or 'this machine'}"
+    print_table(stdout_console(), (*headings, against), rows)
 
 
 def _show(result: EvalResult) -> None:
@@ -260,7 +263,8 @@ def _show(result: EvalResult) -> None:
     print_table(console, headings, rows)
     count = len(result.tubes)
     videos = f"{count} {plural('video', count)}"
-    console.print(f"{videos}, {result.frames} frames, linked by {result.link}.")
+    where = f", detected by {result.device}" if result.device else ""
+    console.print(f"{videos}, {result.frames} frames, linked by {result.link}{where}.")
     for name, reason in list(result.failures.items())[:MOST_NAMED]:
         console.print(f"{name} failed: {reason}", soft_wrap=True)
     if len(result.failures) > MOST_NAMED:

@@ -2,24 +2,78 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from edgekit._parameters import parameter
 from edgekit._progress import Progress
 from edgekit.bundle import Bundle
 from edgekit.deploy.content import bundle_content, input_content, send_content
 from edgekit.deploy.deploy import Hosts
 from edgekit.deploy.remote_edgekit import run_there
 from edgekit.deploy.ssh import DeviceConnection
-from edgekit.errors import EdgeKitError
+from edgekit.errors import EdgeKitError, HostError, UsageError
 from edgekit.evaluation.options import EvaluateOptions
 from edgekit.files.output_paths import temporary_folder
 from edgekit.files.reading import real_path
 from edgekit.metrics.detections import MOST_BYTES, StoredDetections, open_detections
 from edgekit.metrics.eval_result import EvalResult
+from edgekit.targets.registry import check_runtime
 
-__all__ = ["evaluate_on_devices"]
+__all__ = ["evaluate_elsewhere", "evaluate_on_devices", "runs_here"]
+
+_LOG = logging.getLogger(__name__)
+
+
+def runs_here(bundle: Bundle, options: EvaluateOptions) -> bool:
+    """Returns whether this machine can run a bundle; if not, a warning says why.
+
+    Raises:
+        UsageError: The runtime that is asked for does not run the bundle on any machine, or the
+            detections are to be saved, which devices keep to themselves.
+    """
+    try:
+        check_runtime(bundle, options.session.runtime)
+    except UsageError:
+        raise
+    except EdgeKitError as error:
+        if options.save_detections is not None:
+            raise UsageError(
+                f"{parameter('save_detections')} saves the detections of this machine, which "
+                f"cannot run {bundle.path}: {error.message}",
+                hint=f"Leave out {parameter('save_detections')}, or use it on the device.",
+            ) from error
+        _LOG.warning(
+            "Only the devices run %s, as this machine cannot: %s", bundle.path, error.message
+        )
+        return False
+    return True
+
+
+def evaluate_elsewhere(
+    options: EvaluateOptions,
+    bundle: Bundle,
+    score: Callable[[StoredDetections], EvalResult],
+    progress: Progress,
+) -> EvalResult:
+    """Returns the figures of the first device that has some, and the results of all as ``hosts``.
+
+    The arguments are those of ``evaluate_on_devices``.
+
+    Raises:
+        HostError: No device has a result.
+    """
+    hosts = evaluate_on_devices(options, bundle, score, progress)
+    for host, each in hosts.items():
+        if isinstance(each, EvalResult):
+            return replace(each, device=host, hosts=hosts)
+    raise HostError(
+        f"There is no result of {bundle.path}, which does not run on this machine either. "
+        + " ".join(str(each) for each in hosts.values())
+    )
 
 
 def evaluate_on_devices(

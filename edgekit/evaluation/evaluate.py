@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 
 from edgekit._checks import as_path, as_sequence
-from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress, as_progress
 from edgekit.bundle import Bundle
-from edgekit.calibration.store import Store, default_store
-from edgekit.datasets.annotations import VideoTruth
+from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.published import read_truth
 from edgekit.datasets.relabelling import in_classes_of
-from edgekit.errors import OutputError
 from edgekit.evaluation.dataset_detections import (
     DatasetDetections,
     detect_dataset,
@@ -26,10 +22,9 @@ from edgekit.evaluation.dataset_detections import (
 )
 from edgekit.evaluation.detection import video_detector
 from edgekit.evaluation.options import EvaluateOptions
-from edgekit.evaluation.results import ResultsFolder, results_key
+from edgekit.evaluation.results import open_results, results_key
 from edgekit.executors.cluster import ClusterExecutor
 from edgekit.executors.opening import open_executor
-from edgekit.files.output_paths import temporary_folder
 from edgekit.metrics.detections import StoredDetections, open_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.eval_result import EvalResult
@@ -39,7 +34,6 @@ from edgekit.targets.bundle_choice import another_bundle, as_bundle, runnable, t
 
 __all__ = ["evaluate", "run_evaluation"]
 
-_LOG = logging.getLogger(__name__)
 _SESSION = SessionOptions()
 
 
@@ -109,7 +103,8 @@ def evaluate(
         cluster: Address of the scheduler of a Dask cluster, such as ``tcp://10.0.0.5:8786``, whose
             workers process the videos. They read bundle and videos by the paths of this machine.
         host: Names of devices for ``ssh``, on which the EdgeKit that is installed there runs the
-            bundle too. The result has their scores as ``hosts``.
+            bundle too. The result has their scores as ``hosts``. If the bundle does not run on this
+            machine, its figures are those of the first device that has some.
         results: Folder to save the detections of each finished video in. A later call with the same
             bundle and options takes them from there. By default it is in EdgeKit's cache, where an
             interrupted evaluation continues too.
@@ -136,6 +131,7 @@ def evaluate(
         MediaError: No video can be read; with ``strict``, a video cannot be read.
         LostWorkerError: With ``strict``, the processes die that work on a video.
         ResourceError: The processes cannot be started.
+        HostError: The bundle does not run on this machine, and no device has a result.
         MissingDependencyError: The runtime, or the package for ``cluster`` or ``tracking``, is not
             installed.
         ClusterError: The cluster cannot be reached, was lost, or does not fit this machine.
@@ -203,19 +199,28 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
         failures: dict[str, str] = {}
         videos: dict[str, VideoTruth] = {}
         bundle = None
+        analyse = options.report is not None or options.clips is not None
         if options.detections is not None:
             saved = open_detections(options.detections)
         else:
-            bundle, detected = _detect(options, stack, executor, progress)
+            bundle, truth = _chosen(options)
+            if options.host:
+                # Only this needs a connection, and the code for it.
+                from edgekit.evaluation.devices import evaluate_elsewhere, runs_here
+
+                if not runs_here(bundle, options):
+                    away = partial(score, analyse=analyse, executor=here)
+                    result = evaluate_elsewhere(options, bundle, away, progress)
+                    videos = {each.name: each for each in truth.videos}
+                    return _completed(options, result, compared, videos, progress)
+            detected = _detect(options, bundle, truth, stack, executor, progress)
             saved, failures = detected, detected.failures
             videos = {each.truth.name: each.truth for each in detected.videos}
         if options.save_detections is not None:
             write_detections(options.save_detections, saved)
-        analyse = options.report is not None or options.clips is not None
         result = score(saved, analyse=analyse, executor=here)
         hosts: dict[str, EvalResult | str] = {}
         if options.host and bundle is not None:
-            # Only this needs a connection, and the code for it.
             from edgekit.evaluation.devices import evaluate_on_devices
 
             hosts = evaluate_on_devices(options, bundle, score, progress)
@@ -250,13 +255,8 @@ def _completed(
     return result
 
 
-def _detect(
-    options: EvaluateOptions,
-    stack: contextlib.ExitStack,
-    executor: Executor | None,
-    progress: Progress,
-) -> tuple[Bundle, DatasetDetections]:
-    """Runs the bundle on the dataset; returns it and what it detected."""
+def _chosen(options: EvaluateOptions) -> tuple[Bundle, Truth]:
+    """Returns the bundle, and the annotated videos in its classes."""
     assert options.root is not None  # checked by the options
     truth = read_truth(options.dataset or "json", options.root, split=options.split)
     bundle = take(
@@ -265,36 +265,29 @@ def _detect(
         another=another_bundle("eval"),
         fits=runnable(lambda _: options.session),
     )
-    truth = in_classes_of(bundle.manifest.classes, truth)
+    return bundle, in_classes_of(bundle.manifest.classes, truth)
+
+
+def _detect(
+    options: EvaluateOptions,
+    bundle: Bundle,
+    truth: Truth,
+    stack: contextlib.ExitStack,
+    executor: Executor | None,
+    progress: Progress,
+) -> DatasetDetections:
+    """Returns what the bundle detects in the videos of a dataset."""
+    assert options.root is not None
     place = bundle.path
     if isinstance(executor, ClusterExecutor):
         executor.require((place, options.root))
         place, truth = place.absolute(), with_absolute_paths(truth)
-    found = detect_dataset(
+    key = results_key(bundle, options.session, options.top_k)
+    return detect_dataset(
         truth,
         video_detector(place, options.session, options.top_k, alone=executor is None),
-        stack.enter_context(_results(options, bundle)),
+        stack.enter_context(open_results(options.results, key)),
         executor=executor,
         strict=options.strict,
         progress=progress,
     )
-    return bundle, found
-
-
-@contextlib.contextmanager
-def _results(options: EvaluateOptions, bundle: Bundle) -> Iterator[ResultsFolder]:
-    """Yields the folder of the results, which nobody empties until the block ends."""
-    key = results_key(bundle, options.session, options.top_k)
-    if options.results is not None:
-        yield ResultsFolder(options.results, key)
-        return
-    try:
-        store = Store(default_store(parameter("results", "FOLDER")))
-    except OutputError as error:
-        # An evaluation needs no place to write to, only to continue after an interruption.
-        _LOG.warning("The results of this evaluation will not be kept. %s", error.message)
-        with temporary_folder() as folder:
-            yield ResultsFolder(folder, key)
-        return
-    with store.in_use():
-        yield ResultsFolder(store.path / f"videos-{key}", key)

@@ -7,28 +7,33 @@ with other bundles or options may share the folder.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
-from edgekit.calibration.store import key_of
+from edgekit.calibration.store import Store, default_store, key_of
 from edgekit.datasets.annotations import VideoTruth
-from edgekit.errors import AnnotationError
-from edgekit.files.output_paths import marked, writing
+from edgekit.errors import AnnotationError, OutputError
+from edgekit.files.output_paths import marked, temporary_folder, writing
 from edgekit.files.reading import open_regular
 from edgekit.files.writing import atomic_file
 from edgekit.metrics.detections import SavedVideo
 from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.targets.base import SessionOptions
 
-__all__ = ["ResultsFolder", "StoredResult", "results_key"]
+__all__ = ["ResultsFolder", "StoredResult", "open_results", "results_key"]
 
+_LOG = logging.getLogger(__name__)
 _LONGEST_NAME = 80
 _ODD = re.compile(r"[^\w.-]+")
 _DAMAGED = (
@@ -120,6 +125,29 @@ class ResultsFolder:
         key = key_of(self._key, video.name, _identity(video.path))
         name = _ODD.sub("_", video.name)[-_LONGEST_NAME:]
         return marked(self.path / f"{name}.npz", f"-{key}")  # 80 characters may be 320 bytes
+
+
+@contextlib.contextmanager
+def open_results(path: Path | None, key: str) -> Iterator[ResultsFolder]:
+    """Yields a folder of results, which nobody empties until the block ends.
+
+    Args:
+        path: Folder to use; None for one in EdgeKit's cache.
+        key: Key of the detections, from ``results_key``.
+    """
+    if path is not None:
+        yield ResultsFolder(path, key)
+        return
+    try:
+        store = Store(default_store(parameter("results", "FOLDER")))
+    except OutputError as error:
+        # An evaluation needs no place to write to, only to continue after an interruption.
+        _LOG.warning("The results of this evaluation will not be kept. %s", error.message)
+        with temporary_folder() as folder:
+            yield ResultsFolder(folder, key)
+        return
+    with store.in_use():
+        yield ResultsFolder(store.path / f"videos-{key}", key)
 
 
 def _identity(path: Path) -> list[tuple[bytes, int, int]]:

@@ -66,6 +66,7 @@ class EvalResult:
             were not asked for.
         hosts: Result of each other device that ran the bundle, by its name, or the reason why it
             has none.
+        device: Name of the device whose figures these are; None for this machine.
     """
 
     classes: list[str]
@@ -85,6 +86,7 @@ class EvalResult:
     comparison: Comparison | None = None
     clips: Mapping[str, Path] = field(default_factory=dict)
     hosts: Mapping[str, EvalResult | str] = field(default_factory=dict)
+    device: str | None = None
 
     @property
     def frame_map(self) -> float:
@@ -112,7 +114,8 @@ class EvalResult:
         """Returns what ``edgekit eval --json`` prints; null stands for no ground truth.
 
         ``failures`` is among it only if a video failed; ``tracking``, ``comparison``, ``clips`` and
-        ``hosts`` only if they were asked for.
+        ``hosts`` only if they were asked for; ``device`` only if this machine did not run the
+        bundle.
         """
         more: dict[str, object] = {"failures": self.failures} if self.failures else {}
         if self.tracking is not None:
@@ -121,6 +124,8 @@ class EvalResult:
             more["comparison"] = asdict(self.comparison)
         if self.clips:
             more["clips"] = {name: str(path) for name, path in self.clips.items()}
+        if self.device is not None:
+            more["device"] = self.device
         if self.hosts:
             more["hosts"] = {
                 host: {"error": each} if isinstance(each, str) else each.to_dict()

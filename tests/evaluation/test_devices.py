@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from edgekit.bundle import Bundle
+from edgekit.bundle import Bundle, save_bundle
 from edgekit.cli import main
 
 OUTPUT = {"status": 0, "out": '{"schema": 1}', "errors": "", "program": "edgekit"}
@@ -74,3 +76,69 @@ def test_wrong_detections_of_a_device_are_named_and_the_others_scored(
     assert "There is no result from 7 of 8 devices: " in shown["error"]["message"]
     assert main(words) == 3
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.fixture
+def elsewhere(spotter: Bundle, tmp_path: Path) -> Path:
+    """The spotter's bundle for a target whose runtime is not here."""
+    if importlib.util.find_spec("tensorrt") is not None:
+        pytest.skip("TensorRT is here")
+    manifest = msgspec.structs.replace(spotter.manifest, target="jetson")
+    files = {manifest.model: spotter.path / manifest.model}
+    return save_bundle(tmp_path / "jetson", manifest, files).path
+
+
+def test_a_bundle_that_does_not_run_here_is_evaluated_on_devices_alone(
+    spotter: Bundle,
+    elsewhere: Path,
+    spots: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good, report = tmp_path / "good.json.gz", tmp_path / "report.json"
+    words = ["eval", str(spotter.path), "--root", str(spots), "--threads", "1", "--json"]
+    assert main([*words, "--save-detections", str(good)]) == 0
+    here = json.loads(capsys.readouterr().out)
+    add_devices(tmp_path, monkeypatch, {"bad": b"", "good": good.read_bytes()})
+    words = ["eval", str(elsewhere), "--root", str(spots), "--host", "bad", "--host", "good"]
+    assert main([*words, "--json", "--report", str(report)]) == 3
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["device"] == "good"
+    for each in (shown, shown["hosts"]["good"]):
+        assert each["frame_map"] == here["frame_map"]
+        assert each["video_map"] == here["video_map"]
+    assert "There is no result from 1 of 2 devices: bad." in shown["error"]["message"]
+    assert json.loads(report.read_text())["frame_map"] == here["frame_map"]
+    assert main(words) == 3
+    out = capsys.readouterr().out
+    assert "48 frames, linked by edgekit, detected by good." in out
+    assert "this machine" not in out
+    assert "Only the devices run" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "said"),
+    [
+        ([], 3, "There is no result of"),
+        (["--save-detections", "new.json"], 2, "saves the detections of this machine"),
+        (["--runtime", "ncnn"], 2, "for the target jetson"),
+    ],
+)
+def test_a_bundle_that_runs_nowhere(
+    elsewhere: Path,
+    spots: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    status: int,
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    add_devices(tmp_path, monkeypatch, {"bad": b""})
+    words = ["eval", str(elsewhere), "--root", str(spots), "--host", "bad"]
+    assert main([*words, *more]) == status
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not Path("new.json").exists()
