@@ -90,7 +90,7 @@ def recipe_of(
 
     Raises:
         UsageError: The target's quantizer has no such method or ``io``, or the model no such layer.
-        BundleError: The bundle is not fp32.
+        BundleError: The precision of the bundle is not that which the quantizer takes.
         MissingDependencyError: A package of the quantizer is not installed.
     """
     check_float(bundle)
@@ -148,7 +148,7 @@ def quantize_bundle(
 
     Raises:
         UsageError: The target's quantizer has no such method or ``io``, or the model no such layer.
-        BundleError: The bundle is not fp32.
+        BundleError: The precision of the bundle is not that which the quantizer takes.
         MissingDependencyError: A package of the quantizer or the runtime is not installed.
         CalibrationError: An activation is not finite, or there is no ground truth to compare with.
         BoundError: The loss exceeds the bound, whichever layers stay float.

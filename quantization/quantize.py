@@ -121,7 +121,7 @@ def quantize(
     Raises:
         UsageError: A value has the wrong type or is out of range, two of them contradict, or the
             target's quantizer has no such method or ``io``, or the model no such layer.
-        BundleError: The bundle is invalid, or is not fp32.
+        BundleError: The bundle is invalid, or its precision is not that which the quantizer takes.
         CalibrationError: The footage has no usable frames, or an activation is not finite.
         AnnotationError: The annotations are missing or invalid, or have other classes.
         MissingDependencyError: A package of the quantizer, or the runtime, is not installed.

@@ -148,10 +148,10 @@ _PATH = click.Path(path_type=Path)
 def command(calib: str | None, as_json: bool, **values: object) -> None:
     """Quantize a float bundle to INT8, and measure and limit the loss of accuracy.
 
-    BUNDLE is a folder, or 'shipped' for the shipped model. By default it is the newest fp32 bundle
-    in artifacts/, or the shipped model if there is none. Frames go through the same resizing and
-    cascade as when the bundle runs. After an interruption, run the same command again; it continues
-    from the work cache.
+    BUNDLE is a folder, or 'shipped' for the shipped model. By default it is the newest bundle in
+    artifacts/ that can be quantized (fp32, or fp16 for rknn and qnn), or the shipped model if there
+    is none. Frames go through the same resizing and cascade as when the bundle runs. After an
+    interruption, run the same command again; it continues from the work cache.
 
     Example: edgekit quantize --calib clips --max-drop 0.5
     """
