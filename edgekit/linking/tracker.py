@@ -93,6 +93,7 @@ class OnlineLinker:
         self._look = Look(frame=-1)
         self._seconds: float | None = None
         self._elapsed = np.inf
+        self._pace = 1.0
         self._forgotten = False
         self._next_id = 0
         self._tracks = _tracks(classes, max_misses, self._history)
@@ -124,7 +125,8 @@ class OnlineLinker:
         """
         self._frame += frames
         waited = self._frame - self._look.frame - self._held
-        return self.finish() if waited > _LONGEST_PAUSE else []
+        # Of a fast source these frames are less time; of a slow one, the next frame says how much.
+        return self.finish() if waited * min(1.0, self._pace) > _LONGEST_PAUSE else []
 
     def hold(self, frames: int, keep: Collection[int] | None = None) -> list[Tube]:
         """Skips ``frames`` frames without motion: no time passes for the tracks.
@@ -168,7 +170,9 @@ class OnlineLinker:
         self._seconds = seconds
         usual = min(elapsed, self._elapsed)
         if before.frame >= 0:
-            self._elapsed = elapsed
+            self._elapsed, self._pace = elapsed, elapsed / looked
+        elif seconds is not None:
+            self._pace = 0.0  # only the next frame can say how long a pause was
         self._look = Look(self._frame, passed, elapsed, usual, self._forgotten)
         return self._look
 

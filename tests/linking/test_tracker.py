@@ -547,6 +547,22 @@ def test_who_was_not_looked_at_for_long_is_somebody_else():
     assert [tube.end for tube in linker.skip(101)] == [9]
 
 
+@pytest.mark.parametrize(("rate", "every"), [(60, 120), (120, 120), (240, 240), (2, 1)])
+def test_a_pause_is_as_long_as_the_source_says_whatever_its_rate(rate, every):
+    linker, closed = OnlineLinker(2, min_length=2), []
+    for frame in range(0, 20 * every, every):
+        update = linker.update(found((100, 100, [0.8, 0.0])), frame / rate)
+        closed += update.closed + linker.skip(every - 1)
+    assert [tube.id for tube in update.live] == [0]
+    assert closed == []
+    frames = 20 * every + 4 * rate
+    closed += linker.skip(4 * rate)
+    update = linker.update(found((100, 100, [0.8, 0.0])), frames / rate)
+    assert [tube.start for tube in update.live] == [frames]
+    (tube,) = closed + update.closed
+    assert (tube.id, tube.observed.sum()) == (0, 20)
+
+
 @pytest.mark.parametrize("every", [2, 3, 5, 8])
 def test_a_look_stands_for_the_frames_that_are_nearest_to_it(every):
     linker, closed = OnlineLinker(2), []
