@@ -164,7 +164,8 @@ class Capture:
         reason = frame.gap or ("dropped" if lost > 0 else "resize" if resized else "")
         if reason:
             work.gaps.append(Gap(frame.index, reason, lost))
-        if work.gaps and frame.earlier is None:
+        # The cascade may hold a picture that is too near in time, or of another source.
+        if frame.earlier is None and (work.gaps or self._installed.recent is not None):
             self._installed.detector.reset()
         if size != self._size:
             self._size = work.size = size

@@ -13,6 +13,7 @@ from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.reading.frame_reader import Pace
 from edgekit.pipeline.results import one_per_actor
 from edgekit.pipeline.stage_timer import STAGES, StageClocks, measure
+from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Detections, Frame
 from edgekit.tracker import Tracker
@@ -340,7 +341,7 @@ def test_a_cap_takes_frames_evenly_and_pairs_each_with_the_picture_before(live, 
     gaps = [value for name, value in sink.calls if name == "gap"]
     assert gaps == [*((k, "fps", 4) for k in (5, 10, 15, 20)), (22, "fps", 1)]
     assert (summary.frames, summary.dropped, dict(summary.skipped)) == (5, 0, {"fps": 17})
-    assert detector.resets == [5]  # the source has ended
+    assert detector.resets == [0, 5]  # the source has begun, and ended
 
 
 def test_what_the_cap_leaves_out_and_what_is_lost_are_counted_apart():
@@ -499,14 +500,35 @@ def test_a_dropped_frame_takes_nothing_from_the_next_one():
     assert summary.dropped > 20
     assert detector.pairs[-1] == (29, 30)
     assert all((earlier or 0) == level - 1 for earlier, level in detector.pairs)
-    assert detector.resets == []
+    assert detector.resets == [0]
 
 
 def test_only_a_real_break_resets_the_cascade():
     detector = Pairing()
     run(Source(numbered([0, 1, 4, 5, 6, 7], at4="dropped", at6="reconnect")), detector)
     assert detector.pairs == [(None, 1), (1, 2), (2, 5), (5, 6), (None, 7), (7, 8)]
-    assert detector.resets == [4]
+    assert detector.resets == [0, 4]
+
+
+@pytest.mark.parametrize(("fps", "first"), [(25, 1), (60, 2), (240, 8)])
+def test_first_frames_are_compared_with_no_picture_not_even_of_the_source_before(fps, first):
+    class Comparing(Pairing):
+        def __init__(self):
+            super().__init__()
+            self.cascade = Cascade((48, 64), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+            self.black = []
+
+        def reset(self):
+            self.cascade.reset()
+
+        def prepare(self, image, sample_aspect=1.0, earlier=None):
+            self.black.append(not self.cascade.pair(image, sample_aspect, earlier)[0].any())
+            return super().prepare(image, sample_aspect, earlier)
+
+    detector = Comparing()
+    for _ in range(2):
+        run(Source([Frame(n, n / fps, picture(level=n + 1)) for n in range(12)]), detector)
+    assert detector.black == 2 * [index < first for index in range(12)]
 
 
 class Replacing(Source):
