@@ -160,7 +160,7 @@ class LiveReader:
             skipped, self.skipped = self.skipped, Counter()
             if self._ready is not None:
                 skipped += Counter(self._ready.skipped)
-                if not frame.gap:
+                if frame.gap in ("", "dropped"):  # a break before the dropped frame is told
                     frame = replace(frame, gap=self._ready.frame.gap or "dropped")
             self._ready = PairedFrame(frame, read, skipped)
             self._changed.notify_all()

@@ -17,6 +17,7 @@ from edgekit.system import backoff
 LIMIT = 120
 SMALL, LARGE = (4, 6), (8, 6)
 GONE = MediaError("The cable is out.")
+LOST = "lost"
 
 
 class Clock:
@@ -41,9 +42,10 @@ def clock(monkeypatch):
 class Camera:
     """Plays a list of connections.
 
-    A connection is a list of sizes of frames, of errors to raise, of ``None`` for the end, and of
-    events to wait for; or an error that opening raises, at once or after an event. A connection
-    with nothing more to play waits for the end of the test.
+    A connection is a list of sizes of frames, of errors to raise, of ``None`` for the end, of
+    ``LOST`` for a small frame after one that was lost, and of events to wait for; or an error that
+    opening raises, at once or after an event. A connection with nothing more to play waits for the
+    end of the test.
     """
 
     name, width, height, fps, frames, live_reader, reopens = "camera", 6, 4, 25.0, None, True, True
@@ -83,9 +85,10 @@ class Camera:
             raise step
         if step is None:
             return None
-        self.position += 1
+        gap, step = ("dropped", SMALL) if step == LOST else ("", step)
+        self.position += 2 if gap else 1
         image = np.full((*step, 3), len(self.opened), np.uint8)
-        return Frame(self.position - 1, 7 + self.position / self.fps, image)
+        return Frame(self.position - 1, 7 + self.position / self.fps, image, gap)
 
     def close(self):
         self.closed += 1
@@ -260,6 +263,15 @@ def test_the_newest_frame_keeps_the_gaps_of_those_that_nobody_took(play):
     assert frame.gap == "reconnect"
     assert camera.opened[-1].position == 5
     assert reader.position == frame.index + 1
+
+
+def test_a_loss_does_not_hide_the_reconnect_before_a_frame_that_nobody_took(play):
+    camera, reader = play([None], [SMALL, SMALL, LOST], newest=True)
+    wait_for(lambda: len(camera.opened) == 2)
+    assert camera.opened[-1].blocked.wait(LIMIT)
+    (frame,) = take(reader, 1)
+    assert frame.gap == "reconnect"
+    assert camera.opened[-1].position == 4
 
 
 @pytest.mark.parametrize("script", [[SMALL, None], [SMALL]])
