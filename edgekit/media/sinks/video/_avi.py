@@ -21,7 +21,6 @@ from edgekit.media.sinks.video._timed_frames import HIGHEST_FPS, even
 from edgekit.media.sinks.video.codecs import MJPEG, MPEG4
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import RunInfo
-from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.types import Array
 
 __all__ = ["AviFile"]
@@ -39,7 +38,7 @@ class AviFile:
     Args:
         temporary: Temporary file to write.
         path: Final path, as messages name it.
-        size: Size (height, width) of the first frame in pixels; other frames are fitted into it.
+        size: Size (height, width) of the frames in pixels.
         info: Description of the run: frame rate and pixel aspect ratio.
 
     Attributes:
@@ -51,7 +50,6 @@ class AviFile:
 
     def __init__(self, temporary: Path, path: Path, size: tuple[int, int], info: RunInfo) -> None:
         self._temporary, self._path = temporary, path
-        self._size = size
         self._square = info.sample_aspect == 1
         self._fps = min(info.fps, HIGHEST_FPS)
         self._times = array("d")
@@ -73,8 +71,6 @@ class AviFile:
 
     def frame(self, image: Array, seconds: float) -> None:
         """Writes a frame."""
-        if image.shape[:2] != self._size:
-            image = Letterbox.fit((image.shape[0], image.shape[1]), self._size).apply(image)
         self._writer.write(even(image))
         self._times.append(seconds)
         # OpenCV's writer does not report a full disk.

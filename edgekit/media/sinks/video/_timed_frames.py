@@ -19,7 +19,7 @@ from edgekit.pipeline.results import RunInfo
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.types import Array
 
-__all__ = ["HIGHEST_FPS", "FrameGroup", "TimedFrames", "even", "ratio_of"]
+__all__ = ["HIGHEST_FPS", "FrameGroup", "TimedFrames", "even", "fitted", "ratio_of"]
 
 _LOG = logging.getLogger(__name__)
 HIGHEST_FPS = 1000.0
@@ -51,12 +51,12 @@ class FrameGroup(NamedTuple):
 
 # Many attributes: an encoder, and the times of the frames that it has and waits for.
 class TimedFrames:
-    """Encodes frames of one size; frames of another size are fitted into it.
+    """Encodes frames of one size.
 
     Args:
         path: Path of the video, for messages.
         codecs: Codecs by preference; the first available one is used.
-        size: Size (height, width) of the first frame in pixels.
+        size: Size (height, width) of the frames in pixels.
         info: Description of the run: frame rate and pixel aspect ratio.
         longest: Longest group, in milliseconds.
         quiet: Whether to suppress the warning about codecs that browsers do not play.
@@ -108,12 +108,10 @@ class TimedFrames:
         """Encodes a frame.
 
         Args:
-            image: Picture, (h, w, 3) uint8, BGR.
+            image: Picture of the size, (h, w, 3) uint8, BGR.
             seconds: Time in the source. A time that does not increase, or is not finite, becomes
                 the last time plus the duration of one frame.
         """
-        if image.shape[:2] != self.size:
-            image = Letterbox.fit((image.shape[0], image.shape[1]), self.size).apply(image)
         self._times.append(self._time_of(seconds))
         self._encoder.write(even(image))
 
@@ -197,6 +195,19 @@ class TimedFrames:
 def ratio_of(sample_aspect: float) -> Fraction:
     """Returns the pixel aspect ratio as a fraction with a denominator of at most 255."""
     return Fraction(sample_aspect).limit_denominator(255)
+
+
+def fitted(image: Array, size: tuple[int, int], aspect: float) -> Array:
+    """Fits a picture into the video of a source that came back with other pictures.
+
+    Args:
+        image: Picture, (h, w, 3) uint8, BGR.
+        size: Size (height, width) of the video in pixels.
+        aspect: Pixel aspect ratio of the picture, over that of the video.
+    """
+    if image.shape[:2] == size and aspect == 1:
+        return image
+    return Letterbox.fit((image.shape[0], image.shape[1]), size, aspect).apply(image)
 
 
 def even(image: Array) -> Any:

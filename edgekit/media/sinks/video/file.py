@@ -17,7 +17,7 @@ from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.media.sinks.video._avi import AviFile
 from edgekit.media.sinks.video._matroska import MatroskaFile
 from edgekit.media.sinks.video._mp4 import Mp4File
-from edgekit.media.sinks.video._timed_frames import TimedFrames
+from edgekit.media.sinks.video._timed_frames import TimedFrames, fitted
 from edgekit.media.sinks.video.codecs import FORMATS, Codec
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.bundle_change import BundleChange
@@ -110,15 +110,17 @@ class VideoSink(Sink):
     def frame(self, result: FrameResult) -> None:
         """Draws and writes a frame."""
         image = self._annotator.draw_result(result)
-        size = (image.shape[0], image.shape[1])
-        if self._video is None or (self._empty and size != self._size):
-            assert self._info is not None
-            # A source that was lost may come back with other pictures.
-            aspect = result.frame.sample_aspect
-            self._info = replace(self._info.seen(result.frame), sample_aspect=aspect)
-            self._open(size)
+        assert self._info is not None
+        # A source that was lost may come back with other pictures.
+        shape = image.shape[0], image.shape[1], result.frame.sample_aspect
+        if self._video is None or (
+            self._empty and shape != (*self._size, self._info.sample_aspect)
+        ):
+            self._info = replace(self._info.seen(result.frame), sample_aspect=shape[2])
+            self._open(shape[:2])
         assert self._video is not None
         self._empty = False
+        image = fitted(image, self._size, shape[2] / self._info.sample_aspect)
         self._video.frame(image, result.frame.time)
 
     def end(self, summary: RunSummary) -> None:

@@ -14,7 +14,7 @@ from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile, make_room
 from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.media.sinks.video._matroska import MatroskaFile
-from edgekit.media.sinks.video._timed_frames import FrameGroup, TimedFrames
+from edgekit.media.sinks.video._timed_frames import FrameGroup, TimedFrames, fitted
 from edgekit.media.sinks.video.codecs import FORMATS
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.bundle_change import BundleChange
@@ -113,15 +113,17 @@ class LiveVideoSink(Sink):
     def frame(self, result: FrameResult) -> None:
         """Draws and encodes a frame, and writes a cluster when it is complete."""
         image = self._annotator.draw_result(result)
-        size = (image.shape[0], image.shape[1])
-        if self._frames is None or (self._empty and size != self._frames.size):
-            assert self._info is not None
-            # A source that was lost may come back with other pictures.
-            aspect = result.frame.sample_aspect
-            self._info = replace(self._info.seen(result.frame), sample_aspect=aspect)
-            self._open(size)
+        assert self._info is not None
+        # A source that was lost may come back with other pictures.
+        shape = image.shape[0], image.shape[1], result.frame.sample_aspect
+        if self._frames is None or (
+            self._empty and shape != (*self._frames.size, self._info.sample_aspect)
+        ):
+            self._info = replace(self._info.seen(result.frame), sample_aspect=shape[2])
+            self._open(shape[:2])
         assert self._frames is not None
         self._empty = False
+        image = fitted(image, self._frames.size, shape[2] / self._info.sample_aspect)
         if self._frames.is_due(result.frame.time):
             self._flush()
         self._frames.add(image, result.frame.time)

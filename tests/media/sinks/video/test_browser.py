@@ -89,7 +89,8 @@ def write(path, make, *, end=True):
     sink.start(RunInfo("clip", 320, 240, 25.0, None, ("walk",), sample_aspect=1.5))
     for index, seconds in enumerate(TIMES):
         image = np.full((240, 320, 3), colour_at(seconds), np.uint8)
-        sink.frame(FrameResult(Frame(index, seconds, image), Detections.empty(1), []))
+        frame = Frame(index, seconds, image, "", 1.5)
+        sink.frame(FrameResult(frame, Detections.empty(1), []))
     if end:
         sink.end(RunSummary(1, 0, 1.0, {}))
         sink.close()

@@ -21,6 +21,7 @@ import av
 from edgekit.errors import OutputError
 from edgekit.linking.published import LiveTube
 from edgekit.media.sinks.video.file import VideoSink
+from edgekit.media.sinks.video.live import LiveVideoSink
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame
 
@@ -40,9 +41,9 @@ TIMES = {
 }
 
 
-def result_of(index=0, seconds=None, *, tubes=(), size=(240, 320), level=90):
+def result_of(index=0, seconds=None, *, tubes=(), size=(240, 320), level=90, aspect=1.0):
     image = np.full((*size, 3), level, np.uint8)
-    frame = Frame(index, index / 25 if seconds is None else seconds, image)
+    frame = Frame(index, index / 25 if seconds is None else seconds, image, "", aspect)
     return FrameResult(frame, Detections.empty(2), tubes)
 
 
@@ -186,13 +187,35 @@ def test_avi_has_a_rate_if_its_last_time_is_no_number(tmp_path):
 def test_pixels_keep_their_shape(encoders, tmp_path, ending, aspect):
     path = tmp_path / f"out{ending}"
     info = replace(INFO, sample_aspect=aspect)
-    feed(VideoSink(path), [result_of(0), result_of(1)], info=info)
+    results = [result_of(index, aspect=aspect) for index in range(2)]
+    feed(VideoSink(path), results, info=info)
     found = looked_at(path)[3]
     assert float(Fraction(found)) == pytest.approx(aspect, rel=0.005)
 
 
+@pytest.mark.parametrize("kind", [VideoSink, LiveVideoSink])
+def test_pixels_of_another_shape_are_fitted_into_the_video(tmp_path, kind):
+    path = tmp_path / "out.mkv"
+    wide = [result_of(n, level=250, aspect=2.0) for n in range(1, 3)]
+    feed(kind(path), [result_of(level=250), *wide])
+    square, *others = frames_in(path)
+    assert square[5, 160].mean() > 200
+    assert len(others) == 2
+    for image in others:
+        assert image[120, 5].mean() > 200
+        assert image[40, 160].mean() < 50
+
+
+@pytest.mark.parametrize("kind", [VideoSink, LiveVideoSink])
+def test_a_video_has_the_pixels_of_its_first_frame(tmp_path, kind):
+    path = tmp_path / "out.mkv"
+    feed(kind(path), [result_of(aspect=2.0)])
+    assert Fraction(looked_at(path)[3]) == 2
+
+
 def test_avi_cannot_keep_the_shape_of_pixels_and_says_so(tmp_path, caplog):
-    feed(VideoSink(tmp_path / "out.avi"), [result_of()], info=replace(INFO, sample_aspect=2.0))
+    info = replace(INFO, sample_aspect=2.0)
+    feed(VideoSink(tmp_path / "out.avi"), [result_of(aspect=2.0)], info=info)
     assert "not square" in caplog.text
 
 
