@@ -151,6 +151,13 @@ def _state(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
             found.place,
             _listed(found.others),
         )
+    if found.completed is not None:
+        _LOG.warning(
+            "%s: %s lacks some weights of the network, which were taken from %s.",
+            path,
+            found.place,
+            found.completed or "the weights beside it",
+        )
     if found.left_out:
         _LOG.warning(
             "%s: these are no weights of the network and were left out: %s.",

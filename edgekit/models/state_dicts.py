@@ -40,19 +40,22 @@ class Weights:
         place: Names before the keys, joined by dots; empty for a bare state dict.
         others: Places of other networks in the file, which were not taken.
         left_out: Names of the tensors that belong to no network.
+        completed: Place of the tensors that an average lacks; None if it lacks none.
     """
 
     state: dict[str, Tensor]
     place: str
     others: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    completed: str | None = None
 
 
 def find_weights(content: Mapping[object, object]) -> Weights:
     """Returns the weights found in the content of a file.
 
     Averaged weights (a place named ``ema``, ``ema_state_dict``, ``averaged``, ...) come first, as
-    in the frameworks that save them. Then come ``state_dict``, ``model_state_dict`` and ``model``,
+    in the frameworks that save them; what they lack, such as statistics of batch norms, comes from
+    the network itself. Then come ``state_dict``, ``model_state_dict`` and ``model``,
     then any other place, in the order of the file. If no network is found, the state dict that
     comes first by this order is returned, without the names that precede all its keys.
 
@@ -69,12 +72,16 @@ def find_weights(content: Mapping[object, object]) -> Weights:
     nodes = [node for place, parts in dicts for node in _networks(place, parts)]
     nodes = nodes or [_bare(*min(dicts, key=lambda found: (_rank(found[0]), -len(found[1]))))]
     first, *others = sorted(nodes, key=lambda node: _rank(node.place))
+    taken, whole = first.tensors(), None
+    if _rank(first.place) == 0:  # an average may hold only what the optimizer trains
+        whole = next((node for node in others if node.entries.keys() > taken.keys()), None)
     known = tuple(f"{'.'.join(node.place)}." for node in others)
     return Weights(
-        first.tensors(),
+        {**whole.tensors(), **taken} if whole else taken,
         ".".join(first.place),
         tuple(".".join(node.place) for node in others),
         tuple(key for key in first.beside if not key.startswith(known)),
+        ".".join(whole.place) if whole else None,
     )
 
 

@@ -94,6 +94,22 @@ def test_which_of_several_networks_is_taken(
     assert not found.left_out
 
 
+def test_an_average_of_parameters_is_completed_by_the_statistics_of_the_network(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = build("lite0", classes=3, channels=6, head_conv=1)
+    average = {name: tensor.detach() + 1 for name, tensor in network.named_parameters()}
+    path = tmp_path / "last.pth"
+    torch.save({"model": network.state_dict(), "ema": {"decay": 0.9, "shadow": average}}, path)
+    found = load_checkpoint(path).network.state_dict()
+    expected = network.state_dict() | average
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    assert "Taken: ema.shadow. Not taken: model." in caplog.text
+    assert (
+        "ema.shadow lacks some weights of the network, which were taken from model." in caplog.text
+    )
+
+
 def test_tensors_beside_the_network_are_named() -> None:
     beside = {"criterion.weight": torch.ones(3), "step": torch.tensor(4)}
     found = find_weights({"state_dict": under("model.") | beside})
