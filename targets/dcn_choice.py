@@ -12,7 +12,7 @@ import numpy as np
 
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle, LoweringTimes
-from edgekit.errors import BoundError, ConversionError, EdgeKitError
+from edgekit.errors import BoundError, BundleError, ConversionError, EdgeKitError
 from edgekit.measuring.timing import interleaved
 from edgekit.runtime.types import Array
 from edgekit.targets.base import Session, expected_inputs
@@ -91,7 +91,11 @@ def fastest_form(forms: Sequence[str], export: Callable[[str], Bundle]) -> Bundl
         _LOG.info("Exporting the deformable convolutions as %s", form)
         try:
             bundles[form] = export(form)
-        except (BoundError, ConversionError) as error:
+        except (
+            BoundError,
+            BundleError,
+            ConversionError,
+        ) as error:  # an older runtime may refuse it
             refused[form] = error
     if not bundles:
         raise refused[forms[0]]

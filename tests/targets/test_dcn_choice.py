@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import edgekit
 from edgekit.bundle import Bundle, LoweringTimes, load_bundle
 from edgekit.cli import main
-from edgekit.errors import BoundError, OutputError
+from edgekit.errors import BoundError, BundleError, EdgeKitError, OutputError
 from edgekit.models.checkpoints import load_checkpoint
 from edgekit.models.lowerings import LOWERINGS
 from edgekit.targets.build import bundle_path
@@ -80,10 +80,13 @@ def test_nothing_is_measured_without_a_choice_or_a_runtime(
     assert forms_to_time(network, AUTO, "onnx")[0] == "deform_conv"
 
 
-def test_a_form_out_of_tolerance_is_left_out(deformable: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("refusal", [BoundError, BundleError])
+def test_a_form_that_differs_or_that_the_runtime_refuses_is_left_out(
+    deformable: Path, tmp_path: Path, refusal: type[EdgeKitError]
+) -> None:
     def export(form: str) -> Bundle:
         if form == "deform_conv":
-            raise BoundError("it differs")
+            raise refusal("it differs")
         return edgekit.export(deformable, input_size=64, dcn=form, out=tmp_path / form)
 
     found = fastest_form(("deform_conv", "gather"), export).manifest.provenance.lowerings
