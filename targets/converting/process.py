@@ -21,6 +21,10 @@ from edgekit.system.telemetry import OWN_PROCESS
 __all__ = ["last_output", "own_module", "run_converter"]
 
 _LAST_LINES = 6
+_START = (
+    "Install its package again, for this processor and in a folder from which programs may be "
+    "started (not mounted with noexec)."
+)
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +51,8 @@ def run_converter(
         environment: Further environment variables.
 
     Raises:
-        ConversionError: The converter failed, was killed or took too long; the message quotes its
-            last output.
+        ConversionError: The converter cannot be started, failed, was killed or took too long; the
+            message quotes its last output.
         OSError: The file for its output cannot be written.
     """
     journal = folder / "journal.txt"
@@ -63,6 +67,9 @@ def run_converter(
                 env={**os.environ, **OWN_PROCESS, **(environment or {})},
                 timeout=limit,
             )
+        except OSError as error:
+            message = f"EdgeKit cannot start {name}: {command[0]}: {error.strerror or error}."
+            raise ConversionError(message, hint=_START) from error
         except subprocess.TimeoutExpired as error:
             raise ConversionError(
                 f"EdgeKit stopped {name}, because it did not finish within {limit:g} seconds."
