@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from edgekit.bundle import Bundle
 from edgekit.errors import MissingDependencyError, UsageError
 from edgekit.runtime.types import Array
+from edgekit.system.distributions import version_of
 
 if TYPE_CHECKING:
     from edgekit.quantization.rounding.ranges import Histogram
@@ -134,7 +135,7 @@ class Quantizer(abc.ABC):
             MissingDependencyError: A package is not installed.
         """
         try:
-            return {name: metadata.version(name) for name in self.packages}
+            return {name: version_of(name) for name in self.packages}
         except metadata.PackageNotFoundError as error:
             raise MissingDependencyError.for_extra(
                 str(error.name), self.extra, "Quantizing a model"

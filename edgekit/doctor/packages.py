@@ -6,8 +6,9 @@ import importlib.metadata
 from collections.abc import Sequence
 
 from edgekit.doctor.report import OpenCvReport, PackageReport, TargetReport
+from edgekit.system.distributions import version_of
 from edgekit.system.installation import Requirement, install_line, requirements
-from edgekit.targets.registry import TARGETS
+from edgekit.targets.registry import TARGETS, runtime_packages
 from edgekit.targets.rknn.environment import MAKE, TOOLKIT, installed_version
 
 __all__ = ["missing_packages", "package_reports", "target_reports"]
@@ -41,7 +42,6 @@ _PURPOSES = {
 _OTHERS = {
     "opencv-python": ("opencv-python-headless", "opencv-contrib-python"),
     "opencv-python-headless": ("opencv-python", "opencv-contrib-python"),
-    "onnxruntime": ("onnxruntime-gpu",),
     "ai-edge-litert": ("tflite-runtime", "tensorflow"),
 }
 """Alternative packages that can replace a package."""
@@ -112,6 +112,7 @@ def _version(name: str) -> str | None:
     if name == TOOLKIT:
         return installed_version()
     try:
-        return importlib.metadata.version(name)
+        # A runtime may come from a distribution of another name, or from a vendor's archive.
+        return version_of(name) if name in runtime_packages() else importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None

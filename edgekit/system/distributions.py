@@ -1,4 +1,4 @@
-"""Reads the metadata of installed packages without waiting for pipes or filling the memory."""
+"""Reads versions and metadata of installed packages, without waiting for pipes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.files.reading import read_regular
+from edgekit.system.telemetry import import_onnxruntime, import_without_reports
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-__all__ = ["metadata_text"]
+__all__ = ["metadata_text", "version_of"]
 
 _MOST_BYTES = 1 << 22
 
@@ -30,3 +31,29 @@ def metadata_text(distribution: Distribution, name: str) -> str:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return read_regular(folder / name, _MOST_BYTES).decode()
     return ""
+
+
+def version_of(name: str) -> str:
+    """Returns the version of a distribution, or of its module if another one installed that.
+
+    ONNX Runtime has a distribution for each kind of hardware, such as onnxruntime-gpu. OpenVINO's
+    archive has no metadata.
+
+    Args:
+        name: Name of the distribution, which is also that of the module but for its hyphens.
+
+    Raises:
+        PackageNotFoundError: Neither is installed.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        with contextlib.suppress(Exception):  # an incomplete package can fail in any way
+            known = name == "onnxruntime"
+            module = (
+                import_onnxruntime() if known else import_without_reports(name.replace("-", "_"))
+            )
+            return str(module.__version__)
+        raise

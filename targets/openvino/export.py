@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -16,6 +15,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import BundleError, ConversionError
 from edgekit.files.output_paths import temporary_folder, writing
 from edgekit.runtime.types import Array
+from edgekit.system.distributions import version_of
 from edgekit.targets.exporter import Exported, Exporter
 from edgekit.targets.onnx.export import OnnxExporter
 from edgekit.targets.openvino.importing import import_openvino, openvino_reason
@@ -59,7 +59,7 @@ class OpenVinoExporter(Exporter):
             model=MODEL,
             files=(MODEL, WEIGHTS),
             opset=int(_root(folder / MODEL).get("version", 0)),
-            converter={**first.converter, "openvino": version("openvino")},
+            converter={**first.converter, "openvino": version_of("openvino")},
         )
 
     def convert(self, source: Path, folder: Path) -> None:
@@ -103,13 +103,13 @@ def _converted(openvino: Any, path: Path) -> Any:
         if failed:
             names = re.sub(r"-\d+\b", "", ", ".join(failed))
             raise ConversionError(
-                f"OpenVINO {version('openvino')} does not support the operator {names}.",
+                f"OpenVINO {version_of('openvino')} does not support the operator {names}.",
                 hint="Choose operators that compute the same with "
                 f"{parameter('dcn', 'grid_sample')}, {parameter('cascade_in', 'host')} or "
                 f"{parameter('decode_in', 'host')}.",
             ) from error
         raise ConversionError(
-            f"OpenVINO {version('openvino')} failed to convert the network: "
+            f"OpenVINO {version_of('openvino')} failed to convert the network: "
             f"{openvino_reason(error)}",
             hint=f"Export for another target, for example {parameter('target', 'onnx')}.",
         ) from error

@@ -10,7 +10,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from edgekit.errors import BundleError, UsageError
 from edgekit.files.checksums import keep_file, proven_file
 from edgekit.files.output_paths import writing
 from edgekit.runtime.types import Array
+from edgekit.system.distributions import version_of
 from edgekit.system.runtime_pool import RuntimePool
 from edgekit.system.user_folders import secret_in
 from edgekit.targets import base
@@ -90,7 +90,7 @@ class OpenVinoSession(base.Session):
         The arithmetic is that of the compiled layers, the most frequent first. If the device lacks
         a requested arithmetic, the one used instead is shown.
         """
-        found = {"runtime": self.runtime, "version": version("openvino")}
+        found = {"runtime": self.runtime, "version": version_of("openvino")}
         if self._model is None:
             return {**found, "device": "", "arithmetic": "", "threads": ""}
         # While a better device gets ready, AUTO gives the device it uses in brackets.
@@ -116,7 +116,7 @@ class OpenVinoSession(base.Session):
             raise
         except Exception as error:  # its exceptions have no common base class
             raise BundleError(
-                f"OpenVINO {version('openvino')} refuses {path} on {device}: "
+                f"OpenVINO {version_of('openvino')} refuses {path} on {device}: "
                 f"{openvino_reason(error)}",
                 hint="Export it again (edgekit export CHECKPOINT --target openvino), or upgrade: "
                 "pip install -U openvino",
@@ -137,7 +137,7 @@ class OpenVinoSession(base.Session):
             return self._core.compile_model(self._read(), device, config)
         settings = sorted((name, str(value)) for name, value in config.items())
         hardware = str(self._core.get_property(device, _NAME))
-        identity = repr((self.bundle.sha256, version("openvino"), device, hardware, settings))
+        identity = repr((self.bundle.sha256, version_of("openvino"), device, hardware, settings))
         place = cache / f"{hashlib.sha256(identity.encode()).hexdigest()}.blob"
         secret = secret_in(cache, self.bundle.path, parameter("cache", "DIR"))
         content = proven_file(place, identity, secret)

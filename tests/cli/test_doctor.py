@@ -178,11 +178,12 @@ def test_people_get_the_line_that_installs_what_is_missing(capsys, monkeypatch):
     version = importlib.metadata.version
 
     def without_torch(name):
-        if name in ("torch", "onnxruntime", "onnxruntime-gpu"):
+        if name in ("torch", "onnxruntime"):
             raise importlib.metadata.PackageNotFoundError(name)
         return version(name)
 
     monkeypatch.setattr(importlib.metadata, "version", without_torch)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setenv("COLUMNS", "120")
     assert run(["doctor"]) == 0
     text = capsys.readouterr().out

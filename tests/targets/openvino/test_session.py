@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -47,6 +48,18 @@ def test_says_what_runs_and_what_is_left_of_it(written: Bundle) -> None:
     assert openvino.__version__.startswith(told["version"])
     assert told["device"].startswith("CPU (")
     assert session.describe() == told | {"device": "", "arithmetic": "", "threads": ""}
+
+
+def test_openvino_of_an_archive_which_has_no_metadata(
+    written: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def from_name(name: str) -> importlib.metadata.Distribution:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata.Distribution, "from_name", staticmethod(from_name))
+    options = SessionOptions(cache=tmp_path / "cache", threads=1)
+    with OpenVinoSession(written, options) as session:
+        assert session.describe()["version"] == openvino.__version__
 
 
 @pytest.mark.parametrize("device", ["AUTO", "AUTO:CPU"])
