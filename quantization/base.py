@@ -141,6 +141,14 @@ class Quantizer(abc.ABC):
                 str(error.name), self.extra, "Quantizing a model"
             ) from error
 
+    def check_recipe(self, bundle: Bundle, recipe: Recipe) -> None:
+        """Checks, before the calibration, that a bundle can be quantized by a recipe.
+
+        Raises:
+            UsageError: The settings contradict each other, or do not fit the bundle.
+        """
+        del bundle, recipe
+
     @abc.abstractmethod
     def layers(self, bundle: Bundle) -> tuple[Layer, ...]:
         """Returns the layers of a float bundle that it can quantize, in the order of computation.

@@ -89,7 +89,8 @@ def recipe_of(
         keep_float: Names or labels of layers that stay float.
 
     Raises:
-        UsageError: The target's quantizer has no such method or ``io``, or the model no such layer.
+        UsageError: The target's quantizer has no such method or ``io``, or not both together, or
+            the model has no such layer.
         BundleError: The precision of the bundle is not that which the quantizer takes.
         MissingDependencyError: A package of the quantizer is not installed.
     """
@@ -103,7 +104,9 @@ def recipe_of(
     check_choice("io", io, tool.ios, where=where, hint=f"Leave out {parameter('io')}.")
     # Reading the layers of a model takes long, so it is skipped if no layer is named.
     kept = _named(keep_float, tool.layers(bundle)) if keep_float else frozenset()
-    return Recipe(method=method, keep_float=kept, io=io)
+    recipe = Recipe(method=method, keep_float=kept, io=io)
+    tool.check_recipe(bundle, recipe)
+    return recipe
 
 
 # Long: most of it documents the arguments and the errors.

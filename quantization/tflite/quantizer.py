@@ -69,6 +69,24 @@ class TfliteQuantizer(base.Quantizer):
     extra = "tflite-host"
     packages = ("ai-edge-litert", "ai-edge-quantizer")
 
+    def check_recipe(self, bundle: Bundle, recipe: base.Recipe) -> None:
+        """Raises ``UsageError`` if the model cannot have integer inputs and outputs."""
+        if recipe.io == "float":
+            return
+        manifest = bundle.manifest
+        if "graph" in (manifest.cascade.place, manifest.decode.place):
+            raise UsageError(
+                "A model with int8 inputs and outputs can contain the network only; "
+                f"{bundle.path} also contains the cascade or the decoding.",
+                hint=_NETWORK_ALONE,
+            )
+        if recipe.method == DYNAMIC:
+            raise UsageError(
+                "The method dynamic keeps activations in float, so the inputs and outputs are "
+                "float as well.",
+                hint=f"Leave out {parameter('io')}, or choose another {parameter('method')}.",
+            )
+
     def layers(self, bundle: Bundle) -> tuple[base.Layer, ...]:
         """Returns the layers; see ``edgekit.quantization.base.Quantizer.layers``."""
         operators = TFLiteGraph(bundle.model_path).layers
@@ -121,7 +139,7 @@ class TfliteQuantizer(base.Quantizer):
         _check_parts(bundle, graph)
         layers = {operator.name for operator in graph.layers}
         base.refuse_unknown(recipe.keep_float, layers)
-        _check_io(bundle, recipe)
+        self.check_recipe(bundle, recipe)
         seen = load_histograms(statistics / _HISTOGRAMS)
         ranges = {
             name: choose_range(values, recipe.method)
@@ -185,25 +203,6 @@ def _check_parts(bundle: Bundle, graph: TFLiteGraph) -> None:
                 "decoding in the same model.",
                 hint=_NETWORK_ALONE,
             )
-
-
-def _check_io(bundle: Bundle, recipe: base.Recipe) -> None:
-    """Raises if the model cannot have integer inputs and outputs."""
-    if recipe.io == "float":
-        return
-    manifest = bundle.manifest
-    if "graph" in (manifest.cascade.place, manifest.decode.place):
-        raise UsageError(
-            "A model with int8 inputs and outputs can contain the network only; "
-            f"{bundle.path} also contains the cascade or the decoding.",
-            hint=_NETWORK_ALONE,
-        )
-    if recipe.method == DYNAMIC:
-        raise UsageError(
-            "The method dynamic keeps activations in float, so the inputs and outputs are float "
-            "as well.",
-            hint=f"Leave out {parameter('io')}, or choose another {parameter('method')}.",
-        )
 
 
 def _quantized(

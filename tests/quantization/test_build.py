@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import cv2
@@ -20,7 +21,7 @@ from edgekit.calibration.store import Store
 from edgekit.datasets.annotations import Truth as Dataset
 from edgekit.errors import BoundError, BundleError, OutputError, UsageError
 from edgekit.quantization.base import Recipe
-from edgekit.quantization.build import quantize_bundle
+from edgekit.quantization.build import quantize_bundle, recipe_of
 from edgekit.quantization.frames import gather
 from edgekit.quantization.heads_loss import HeadsLoss
 from edgekit.quantization.registry import quantizer
@@ -179,6 +180,17 @@ def test_an_interrupted_run_leaves_nothing_and_goes_on(bundle, samples, store, t
     assert list(tmp_path.iterdir()) == []
     quantize_bundle(bundle, *samples, out, store=store, max_drop=0.2)
     assert load_bundle(out).manifest.precision == "int8"
+
+
+def test_settings_that_exclude_each_other_are_refused_before_the_calibration(bundle):
+    manifest = msgspec.structs.replace(bundle.manifest, target="tflite")
+    network = dataclasses.replace(bundle, manifest=manifest)
+    with pytest.raises(UsageError, match="keeps activations in float"):
+        recipe_of(network, method="dynamic", io="int8")
+    decode = msgspec.structs.replace(manifest.decode, place="graph")
+    whole = msgspec.structs.replace(manifest, decode=decode)
+    with pytest.raises(UsageError, match="can contain the network only"):
+        recipe_of(dataclasses.replace(bundle, manifest=whole), io="int8")
 
 
 def test_wrong_requests_are_refused(bundle, done, samples, store, tmp_path):
