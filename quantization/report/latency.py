@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from edgekit.targets.base import SessionOptions
 from edgekit.targets.registry import TARGETS, session_class
 
 __all__ = ["LatencyRow", "compare_latency"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +36,8 @@ class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
 def compare_latency(float_bundle: Bundle, int8: Bundle, *, repeats: int = 30) -> list[LatencyRow]:
     """Times both bundles, on one thread, on every runtime here of their target but simulators.
 
+    A runtime that cannot run them, for lack of memory for example, is left out with a warning.
+
     Args:
         float_bundle: Float bundle, run in true float32 if the runtime has a choice.
         int8: INT8 bundle of the same target.
@@ -49,13 +54,17 @@ def compare_latency(float_bundle: Bundle, int8: Bundle, *, repeats: int = 30) ->
         if session.simulator:
             continue  # its time says nothing about the hardware
         options = SessionOptions(runtime=runtime, threads=1)
-        with (
-            Detector(float_bundle, options=options) as before,
-            Detector(int8, options=options) as after,
-        ):
-            ways = {"float": _inference(before), "int8": _inference(after)}
-            medians = interleaved(ways, repeats=repeats, warm_up=5)
-            described = before.session.describe()
+        try:
+            with (
+                Detector(float_bundle, options=options) as before,
+                Detector(int8, options=options) as after,
+            ):
+                ways = {"float": _inference(before), "int8": _inference(after)}
+                medians = interleaved(ways, repeats=repeats, warm_up=5)
+                described = before.session.describe()
+        except EdgeKitError as error:  # the bundle is written, and its report is worth more
+            _LOG.warning("The latency on %s was not measured: %s", runtime, error.message)
+            continue
         rows.append(
             LatencyRow(
                 runtime=runtime,

@@ -199,7 +199,7 @@ def _warnings(target: str, latency: Sequence[LatencyRow]) -> list[str]:
     return [
         f"On this machine INT8 is slower than float on {row.runtime}: {row.ratio:.2f} of its time."
         for row in slow
-    ] + ([] if latency else [f"Nothing was timed: no runtime for {target} is installed."])
+    ] + ([] if latency else [f"Nothing was timed: no runtime for {target} runs here."])
 
 
 def _lost_tubes(made: Quantized) -> list[str]:

@@ -88,14 +88,31 @@ def build_engine(
         OutputError: The folder, or the user's key, cannot be written.
         EdgeKitError: There is no GPU, or not enough memory; the message quotes TensorRT.
     """
+    engine, _ = _stored(
+        bundle, workspace=workspace, force=force, cache=cache, report=report, log=log
+    )
+    return engine
+
+
+def _stored(
+    bundle: Bundle,
+    *,
+    workspace: int | None = None,
+    force: bool = False,
+    cache: Path | None = None,
+    report: Report | None = None,
+    log: TensorRtLog | None = None,
+) -> tuple[Engine, bytes]:
+    """Does what ``build_engine`` does; returns the engine's content, too."""
     _refuse_other_targets(bundle)
     trt, cuda = tensorrt(), Cuda()
     gpu = cuda.gpu()
     key = _key(bundle, trt.__version__, gpu)
     folder, secret = _place(bundle, cache)
     path = folder / f"{key}.engine"
-    if not force and _is_built(path, key, secret):
-        return Engine(path, key, 0.0, built=False)
+    content = None if force else _content(path, key, secret)
+    if content is not None:
+        return Engine(path, key, 0.0, built=False), content
     _log.warning(
         "Building the TensorRT engine of %s for %s. This happens once and takes some minutes.",
         bundle.manifest.name,
@@ -117,7 +134,7 @@ def build_engine(
             report=report,
         )
         keep_file(path, content, key, secret)
-    return Engine(path, key, time.monotonic() - started, built=True)
+    return Engine(path, key, time.monotonic() - started, built=True), content
 
 
 def load_engine(bundle: Bundle, log: TensorRtLog, cache: Path | None = None) -> ICudaEngine:
@@ -134,11 +151,11 @@ def load_engine(bundle: Bundle, log: TensorRtLog, cache: Path | None = None) -> 
     trt = tensorrt()
     trt.init_libnvinfer_plugins(log, "")
     runtime = created(log, trt.Runtime, log)
-    _, secret = _place(bundle, cache)
     for force in (False, True):
-        found = build_engine(bundle, cache=cache, force=force, log=log)
-        content = proven_file(found.path, found.key, secret)
-        engine = runtime.deserialize_cuda_engine(content) if content is not None else None
+        # A built engine is not read again: another process may just be replacing the file, and
+        # some file systems give each file another owner.
+        found, content = _stored(bundle, cache=cache, force=force, log=log)
+        engine = runtime.deserialize_cuda_engine(content)
         if engine is not None or found.built:
             break
         _log.warning("TensorRT does not load the engine %s. EdgeKit builds it again.", found.path)
@@ -182,16 +199,15 @@ def _place(bundle: Bundle, cache: Path | None) -> tuple[Path, bytes]:
     return folder, secret
 
 
-def _is_built(path: Path, key: str, secret: bytes) -> bool:
-    if proven_file(path, key, secret) is not None:
-        return True
-    if path.exists():
+def _content(path: Path, key: str, secret: bytes) -> bytes | None:
+    content = proven_file(path, key, secret)
+    if content is None and path.exists():
         _log.warning(
             "EdgeKit does not use the engine %s: it is damaged, or this user did not build it on "
             "this machine.",
             path,
         )
-    return False
+    return content
 
 
 @contextlib.contextmanager

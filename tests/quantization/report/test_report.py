@@ -108,7 +108,7 @@ def test_layers_that_the_search_gave_back_are_distinguished_from_named_ones(made
     tried = (SearchStep(frozenset(), check), SearchStep(frozenset({"stem/Conv"}), check))
     given_back = report(dataclasses.replace(made, steps=tried), spotter, [])
     assert "search" in given_back.left_float["stem/Conv"]
-    assert given_back.warnings[0] == "Nothing was timed: no runtime for onnx is installed."
+    assert given_back.warnings[0] == "Nothing was timed: no runtime for onnx runs here."
     assert [row[0] for row in steps(given_back).rows] == ["0", "1"]
 
 

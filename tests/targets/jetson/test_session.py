@@ -12,6 +12,8 @@ import pytest
 from edgekit.bundle import Bundle
 from edgekit.detector import Detector
 from edgekit.errors import BundleError, EdgeKitError, MissingDependencyError, UsageError
+from edgekit.files import reading
+from edgekit.quantization.report.latency import compare_latency
 from edgekit.system.installation import install_line
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.jetson.profiler import operator_type
@@ -222,3 +224,27 @@ def test_old_tensorrt(machine: Any, jetson: Any, restart: Any) -> None:
     with pytest.raises(EdgeKitError, match=r"10\.3 or later; found 8\.6\.2") as caught:
         TensorRtSession(jetson())
     assert "JetPack 6.1" in caught.value.hint
+
+
+def test_an_engine_on_a_file_system_that_gives_files_another_owner_runs(
+    machine: Any, jetson: Any, clip: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = jetson()
+    with Detector(bundle, options=CPU) as host:
+        expected = host.detect(clip[0])
+    # As on NFS that squashes root, or on an SD card with FAT that another user mounted.
+    monkeypatch.setattr(reading, "is_own", lambda status: False)
+    for _ in range(2):
+        with Detector(bundle) as device:
+            assert np.array_equal(device.detect(clip[0]).scores, expected.scores)
+    assert len(machine.builds) == 2
+
+
+def test_after_a_quantization_a_gpu_without_memory_costs_only_its_row(
+    machine: Any, jetson: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = jetson()
+    machine.build_error = "Error Code 2: OutOfMemory"
+    rows = compare_latency(bundle, bundle, repeats=1)
+    assert [row.runtime for row in rows] == ["onnxruntime"]
+    assert "latency on tensorrt was not measured: TensorRT could not build" in caplog.text
