@@ -40,6 +40,7 @@ _LARGEST_NORM = 1e3
 _SMALLEST_STD = 1e-4
 _LARGEST_GAP = 1000
 _SHORTEST_INTERVAL, _LONGEST_INTERVAL = 0.001, 10.0
+_K1, _K2 = 0.01, 0.03  # the only values that edgekit.runtime.ssim computes with
 
 
 class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,8 +71,8 @@ class CascadeSpec(_Spec, frozen=True, kw_only=True):
     interval: float | msgspec.UnsetType = msgspec.UNSET
     first_frame: Literal["zero", "repeat"] = "zero"
     window: Literal[7] = 7
-    k1: float = 0.01
-    k2: float = 0.03
+    k1: float = _K1
+    k2: float = _K2
     place: Place = "host"
 
 
@@ -271,11 +272,11 @@ def check_choices(
         raise ValueError(f"std {size.std} is not from {_SMALLEST_STD} to {_LARGEST_NORM}")
     if not all(abs(value) <= _LARGEST_NORM for value in size.mean):
         raise ValueError(f"mean {size.mean} is not from {-_LARGEST_NORM} to {_LARGEST_NORM}")
-    if not (0 < cascade.k1 < 1 and 0 < cascade.k2 < 1):
-        raise ValueError(f"k1 {cascade.k1} or k2 {cascade.k2} is not between 0 and 1")
+    if (cascade.k1, cascade.k2) != (_K1, _K2):
+        raise ValueError(f"k1 {cascade.k1} and k2 {cascade.k2} are not {_K1} and {_K2}")
     _check_range("frame_gap", cascade.frame_gap, 1, _LARGEST_GAP)
-    interval = cascade.interval or _SHORTEST_INTERVAL
-    _check_range("interval", interval, _SHORTEST_INTERVAL, _LONGEST_INTERVAL)
+    if cascade.interval is not msgspec.UNSET:
+        _check_range("interval", cascade.interval, _SHORTEST_INTERVAL, _LONGEST_INTERVAL)
     _check_range("top_k", decode.top_k, 1, height * width * len(classes))
     _check_range("stride", decode.stride, 1, 32)
     scores = len(classes) * height * width // decode.stride**2
