@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from edgekit.datasets.annotations import MOST_FRAMES, TruthTube
 from edgekit.runtime.types import Array
 
-__all__ = ["LongTrackError", "TrackFiller", "linked_tubes"]
+__all__ = ["LongTrackError", "TrackFiller", "linked_tubes", "upright"]
 
 _LEAST_ROOM, _MOST_ROOM = 2_000_000, 8_000_000
 """Numbers of boxes that keyframes of a small and of a large file may claim: 64 and 256 MB."""
@@ -136,6 +137,32 @@ def linked_tubes(frames: Mapping[int, Sequence[tuple[int, Sequence[float]]]]) ->
         live += [(own, frame, [box]) for new, (own, box) in enumerate(found) if new not in taken]
         last = frame
     return sorted(done + [_tube(*tube) for tube in live], key=lambda tube: (tube.start, tube.label))
+
+
+def upright(
+    box: Sequence[float], degrees: float, pivot: Sequence[float] | None = None
+) -> list[float]:
+    """Returns the upright box (x1, y1, x2, y2) around one that is turned.
+
+    Args:
+        box: Box before the turn (x1, y1, x2, y2).
+        degrees: Angle, clockwise.
+        pivot: Point (x, y) that it turns about; None for its centre.
+    """
+    x1, y1, x2, y2 = box
+    if not degrees:
+        return [x1, y1, x2, y2]
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    if pivot is not None:
+        across, down = x - pivot[0], y - pivot[1]
+        x, y = pivot[0] + across * cos - down * sin, pivot[1] + across * sin + down * cos
+    width, height = x2 - x1, y2 - y1
+    half = (
+        (width * abs(cos) + height * abs(sin)) / 2,
+        (width * abs(sin) + height * abs(cos)) / 2,
+    )
+    return [x - half[0], y - half[1], x + half[0], y + half[1]]
 
 
 def _tube(label: int, start: int, boxes: Sequence[Sequence[float]]) -> TruthTube:

@@ -14,7 +14,6 @@ subset does, all tasks are for both parts.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -24,7 +23,7 @@ from edgekit.datasets._locations import VideoFinder
 from edgekit.datasets._parts import missing_part, of_part, part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin
-from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
+from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller, upright
 from edgekit.datasets.readers._xml import UnreadableXml, parse
 from edgekit.errors import AnnotationError
 from edgekit.files.reading import path_below
@@ -176,12 +175,5 @@ def _video(
 
 
 def _box(values: Mapping[str, str]) -> Sequence[float]:
-    x1, y1 = float(values["xtl"]), float(values["ytl"])
-    x2, y2 = float(values["xbr"]), float(values["ybr"])
-    if "rotation" in values and (turn := math.radians(float(values["rotation"]))):
-        wide, high = abs(math.cos(turn)), abs(math.sin(turn))
-        width, height = x2 - x1, y2 - y1
-        half = (width * wide + height * high) / 2, (width * high + height * wide) / 2
-        x, y = (x1 + x2) / 2, (y1 + y2) / 2
-        return x - half[0], y - half[1], x + half[0], y + half[1]
-    return x1, y1, x2, y2
+    box = [float(values[name]) for name in ("xtl", "ytl", "xbr", "ybr")]
+    return upright(box, float(values.get("rotation", 0)))

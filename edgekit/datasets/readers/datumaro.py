@@ -6,7 +6,8 @@
 Items whose names have the same folder are one video; without a folder, the file is one. ``frame``
 among an item's attributes is its index, and else its place in the order of names. A box's
 ``track_id`` joins it to its tube, ``outside`` hides it, and boxes that are missing between two of a
-track are interpolated. Boxes without tracks are joined where they overlap most.
+track are interpolated. Boxes without tracks are joined where they overlap most. A box with a
+``rotation``, in degrees about its centre, becomes the upright box around it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from edgekit.datasets._faults import leaving_out_faults
 from edgekit.datasets._parts import files_of_part, part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin
-from edgekit.datasets.readers._tracks import TrackFiller, linked_tubes
+from edgekit.datasets.readers._tracks import TrackFiller, linked_tubes, upright
 from edgekit.errors import AnnotationError
 from edgekit.files.reading import path_below
 
@@ -32,6 +33,7 @@ _Plain = str | int | float | bool | None
 class _BoxAttributes(msgspec.Struct, frozen=True):
     track_id: _Plain = None
     outside: _Plain = False
+    rotation: _Plain = None
 
 
 class _ItemAttributes(msgspec.Struct, frozen=True):
@@ -128,7 +130,10 @@ def _video(
             if one.label_id is None or not 0 <= one.label_id < classes:
                 raise origin.wrong(f"label {one.label_id}, expected 0 to {classes - 1}", where)
             x, y, width, height = one.bbox
-            box = [x, y, x + width, y + height]
+            turn = one.attributes.rotation
+            box = upright(
+                [x, y, x + width, y + height], turn if isinstance(turn, int | float) else 0
+            )
             track = one.attributes.track_id
             if track is None:
                 loose[frame].append((one.label_id, box))

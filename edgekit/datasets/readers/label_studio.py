@@ -5,7 +5,9 @@
 
 A region has labels, sides in percent of the picture, and keyframes that count frames from 1.
 An enabled keyframe lasts until the next one, with boxes interpolated, or to the end of the video.
-One that is not enabled is the last frame of its span. Of a task with several annotations, the last
+One that is not enabled is the last frame of its span. Label Studio counts frames at the rate of its
+configuration, by default 24 per second, whatever that of the video is; the times of keyframes tell
+it. A turned box becomes the upright box around it. Of a task with several annotations, the last
 that was not cancelled counts. Label Studio does not tell the size of a video, so EdgeKit needs the
 video itself.
 """
@@ -21,15 +23,18 @@ import msgspec
 from edgekit.datasets._faults import leaving_out_faults
 from edgekit.datasets._locations import VideoFinder
 from edgekit.datasets._parts import part_in
-from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
+from edgekit.datasets.annotations import MOST_FRAMES, Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
-from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
-from edgekit.datasets.video_facts import facts_of
+from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller, upright
+from edgekit.datasets.video_facts import VideoFacts, facts_of
 from edgekit.errors import MediaError
 
 __all__ = ["read_label_studio"]
 
 _MOST_DATA = 1 << 16
+_SLOWEST = 0.01
+"""Frames of a video for one that is counted, below which a time is no time."""
+
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")
 
 
@@ -40,6 +45,8 @@ class _Key(msgspec.Struct):
     width: float
     height: float
     enabled: bool = True
+    rotation: float | None = None
+    time: float | None = None
 
 
 class _Value(msgspec.Struct):
@@ -101,7 +108,7 @@ def _video(
     tubes: list[TruthTube] = []
     for number, region in enumerate(regions):
         which = f"{where}, region {number}"
-        keys = _keys(region.sequence, facts.width / 100, facts.height / 100)
+        keys = _keys(region.sequence, facts, _speed(region.sequence, path, facts))
         with leaving_out_faults():
             if not region.labels:
                 raise origin.wrong("it has no label", which)
@@ -113,15 +120,47 @@ def _video(
     return origin.video(name, frames, (facts.width, facts.height), tubes, lambda _: path)
 
 
-def _keys(sequence: list[_Key], across: float, down: float) -> list[tuple[int, list[float] | None]]:
-    """Returns keyframes in pixels, counted from 0, with None where a span has ended."""
+def _speed(sequence: list[_Key], path: Path, facts: VideoFacts) -> float:
+    """Returns the frames of the video for each frame that Label Studio counts.
+
+    It is 1 where nothing tells it: pictures have no rate, and older exports have no times.
+    """
+    last = max(sequence, key=lambda key: key.frame, default=None)
+    if last is None or not last.time or facts.frames is None or path.is_dir():
+        return 1.0
+    if not all(1 <= key.frame <= MOST_FRAMES for key in sequence):
+        return 1.0  # an error follows
+    speed = facts.fps * last.time / last.frame
+    return speed if _SLOWEST <= speed <= 1 / _SLOWEST else 1.0
+
+
+def _keys(
+    sequence: list[_Key], facts: VideoFacts, speed: float
+) -> list[tuple[int, list[float] | None]]:
+    """Returns keyframes in pixels, counted from 0, with None where a span has ended.
+
+    Args:
+        sequence: Keyframes as they are in the file, whose numbers count from 1.
+        facts: Number of frames of the video, and its size.
+        speed: Frames of the video for each one that is counted in the file.
+    """
+    across, down = facts.width / 100, facts.height / 100
+
+    def place(frame: int) -> int:
+        if speed == 1:
+            return frame - 1
+        exact = (frame - 1) * speed
+        is_last = facts.frames is not None and exact < facts.frames <= round(exact)
+        return round(exact) - is_last
+
     keys: dict[int, list[float] | None] = {}
     for key in sequence:
         if not key.enabled:
-            keys.setdefault(key.frame, None)  # the frame after, as its own number counts from 1
+            keys.setdefault(max(place(key.frame + 1), place(key.frame) + 1), None)
     for key in sequence:
-        right, bottom = key.x + key.width, key.y + key.height
-        keys[key.frame - 1] = [key.x * across, key.y * down, right * across, bottom * down]
+        x, y = key.x * across, key.y * down
+        box = [x, y, x + key.width * across, y + key.height * down]
+        keys[place(key.frame)] = upright(box, key.rotation or 0, (x, y))
     return list(keys.items())
 
 

@@ -56,6 +56,12 @@ def test_tracks_of_a_video_are_read(tmp_path: Path, clip: Callable[..., Path]) -
     assert tube.boxes.tolist()[1] == [5, 10, 25, 40]
 
 
+def test_a_turned_box_becomes_the_box_around_it(tmp_path: Path) -> None:
+    write(tmp_path, item(0, box(10, attributes={"track_id": 0, "rotation": 90.0})))
+    (tube,) = read_truth("datumaro", tmp_path).videos[0].tubes
+    assert tube.boxes[0] == pytest.approx([5, 15, 35, 35])
+
+
 def test_folders_are_videos_and_files_are_parts(tmp_path: Path) -> None:
     write(tmp_path, item(0, folder="a/"), item(0, folder="b/"), name="train")
     write(tmp_path, item(0, folder="c/"), name="test")

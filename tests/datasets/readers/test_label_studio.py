@@ -59,6 +59,32 @@ def test_regions_become_tubes(tmp_path: Path, clip: Callable[..., Path], video: 
     assert (jump.label, jump.start, jump.end) == (1, 0, 29)
 
 
+@pytest.mark.parametrize(
+    ("rate", "last", "spans"),
+    [
+        (25, 30, [(0, 9), (19, 29)]),
+        (24, 29, [(0, 9), (20, 29)]),
+        (50, 60, [(0, 4), (10, 29)]),
+        (12.5, 15, [(0, 19), (28, 29)]),
+    ],
+)
+def test_frames_are_those_of_the_video_whatever_the_rate_of_the_annotation(
+    tmp_path: Path, clip: Callable[..., Path], rate: float, last: int, spans: list[tuple[int, int]]
+) -> None:
+    clip(tmp_path / "gym.mp4")
+    keys = [key(1), key(10, enabled=False), *([key(20)] if last > 20 else ()), key(last)]
+    given = [{**one, "time": one["frame"] / rate} for one in keys]
+    (video,) = read_truth("label-studio", write(tmp_path, task(region(*given)))).videos
+    assert [(tube.start, tube.end) for tube in video.tubes] == spans
+
+
+def test_a_turned_box_becomes_the_box_around_it(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    clip(tmp_path / "gym.mp4")
+    turned = {**key(1), "rotation": 90}  # about its upper left corner, (16, 24)
+    (video,) = read_truth("label-studio", write(tmp_path, task(region(turned)))).videos
+    assert video.tubes[0].boxes[0] == pytest.approx([-8, 24, 16, 40])
+
+
 def test_a_cancelled_annotation_does_not_count(tmp_path: Path, clip: Callable[..., Path]) -> None:
     clip(tmp_path / "gym.mp4")
     found = task(region(key(1)))
@@ -76,6 +102,11 @@ def test_a_cancelled_annotation_does_not_count(tmp_path: Path, clip: Callable[..
         (task(region(key(0))), "frame -1, expected"),
         (task(region(key(1)), video="v" * (1 << 16)), "its 'data' has over 65536 bytes"),
         (task(region(key(31))), "the video has 30 frames"),
+        (task(region({**key(1), "frame": 10**300})), "000, expected 0 to"),
+        (
+            task(region({**key(9), "time": 1e-9}, {**key(31), "time": 1e9})),
+            "the video has 30 frames",
+        ),
         (task(region(key(1)), video="/data/.."), "not a path inside"),
         (task(region(key(1)), video="http://[::1"), "Invalid IPv6 URL"),
     ],
