@@ -7,7 +7,8 @@
 A line is ``video_id, second, x1, y1, x2, y2, action, person``, with sides from 0 to 1. A person's
 action in two keyframes at most one second apart is one tube, with interpolated boxes. Seconds count
 from the beginning of the video or, where they are past its end, from 900 as in AVA's cut videos.
-A keyframe that is past the end all the same is a fault.
+A keyframe that is past the end all the same is a fault. Lines without a person are read if no
+other actor does the same at that second.
 """
 
 from __future__ import annotations
@@ -151,7 +152,14 @@ def _video(
             raise origin.wrong(_past(end, late), where, hint=_HINT)
     width, height = facts.width, facts.height
     tubes: list[TruthTube] = []
-    for (_, action), keys in sorted(tracks.items()):
+    for (person, action), keys in sorted(tracks.items()):
+        if not person and (several := _several(keys)) is not None:
+            raise origin.wrong(
+                f"action {action} has several boxes at second {several:g}, and no person tells "
+                "them apart",
+                where,
+                hint="Add the number of the person to each line, as its eighth value.",
+            )
         spans: list[list[_Key]] = []
         for second, box in sorted(key for key in keys if key[0] <= end):
             if not spans or second - spans[-1][-1][0] > _GAP:
@@ -167,6 +175,12 @@ def _video(
             except LongTrackError as error:
                 raise origin.wrong(str(error), where) from error
     return origin.video(name, facts.frames, (width, height), tubes, lambda _: path)
+
+
+def _several(keys: list[_Key]) -> float | None:
+    """Returns the first second with different boxes; None if there is none."""
+    known: dict[float, list[float]] = {}
+    return next((second for second, box in keys if known.setdefault(second, box) != box), None)
 
 
 def _span(seconds: list[float], duration: float) -> tuple[float, float]:

@@ -62,6 +62,17 @@ def test_keyframes_become_tubes(tmp_path: Path, clip: Callable[..., Path]) -> No
     assert (watch.label, watch.start, watch.end) == (1, 25, 25)
 
 
+def test_actors_that_no_person_tells_apart_are_refused(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    lines = "a,0,0.1,0.1,0.3,0.9,12\na,0,0.1,0.1,0.3,0.9,12\na,1,0.1,0.1,0.3,0.9,12\n"
+    clip(dataset(tmp_path, lines) / "videos/a.mp4")
+    assert len(read_truth("ava", tmp_path).videos[0].tubes) == 1
+    dataset(tmp_path, f"{lines}a,1,0.6,0.1,0.8,0.9,12\n")
+    with pytest.raises(AnnotationError, match="action 12 has several boxes at second 1, and no"):
+        read_truth("ava", tmp_path)
+
+
 def test_the_official_list_of_names_is_read(tmp_path: Path, clip: Callable[..., Path]) -> None:
     clip(dataset(tmp_path) / "videos/1j20qq1JyX4.mp4")
     (tmp_path / "ava_action_list_v2.2_for_activitynet_2019.pbtxt").unlink()
