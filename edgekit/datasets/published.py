@@ -25,6 +25,7 @@ from __future__ import annotations
 import logging
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,19 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
             f"Cannot read the dataset {root}: {error.strerror}.",
             hint="Check the path and its permissions.",
         ) from error
+    for name, count in Counter(video.name for video in truth.videos).items():
+        with leaving_out_faults():
+            _refuse_twice(Path(root), name, count)
     return truth
+
+
+def _refuse_twice(root: Path, name: str, count: int) -> None:
+    """Raises if annotations have several entries for one video: only one would be used."""
+    if count > 1:
+        raise AnnotationError(
+            f"Wrong annotation in {root}: the video '{name}' is listed {count} times.",
+            hint="Join its annotations to one entry, or give the videos different names.",
+        )
 
 
 def read_ucf24(root: Path, *, split: int = 1, part: str = "test") -> Truth:

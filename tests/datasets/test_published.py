@@ -216,6 +216,12 @@ def test_faults_can_be_collected(tmp_path: Path) -> None:
     assert "'Biking/v_3': it is in the list" in faults[1].message
 
 
+def test_a_video_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    published(tmp_path, {"Biking/v_1": entry()}, "Biking/v_1\nBiking/v_1\n")
+    with pytest.raises(AnnotationError, match="the video 'Biking/v_1' is listed 2 times"):
+        read_truth("ucf24", tmp_path)
+
+
 def test_broken_and_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"testlist01\.txt"):
         read_truth("ucf24", tmp_path)

@@ -73,14 +73,15 @@ def write_datasets(
     files = {part: folder / part for part in truths}
     for path in files.values():
         _refuse_existing(path, force)
-    videos = {video.name: video for truth in truths.values() for video in truth.videos}
-    names = {name: _name_in(folder, video) for name, video in videos.items()}
+    # A part may have other annotations of a video than the other part, or another video.
+    videos = {(video.name, video.path): video for t in truths.values() for video in t.videos}
+    names = {key: _name_in(folder, video) for key, video in videos.items()}
     _check_names(folder, list(names.values()))
-    plain = {name: clipped(video) for name, video in videos.items()}
+    plain = {part: [clipped(video) for video in truth.videos] for part, truth in truths.items()}
     contents = {}
     for part, truth in truths.items():
-        described = {name: video for name, (video, _, _) in plain.items()}
-        contents[part] = msgspec.json.encode(_content(truth, names, described))
+        described = [video for video, _, _ in plain[part]]
+        contents[part] = msgspec.json.encode(_content(truth.classes, names, described))
         if len(contents[part]) > MOST_BYTES:
             raise AnnotationError(
                 f"{folder / part} would have {len(contents[part])} bytes, and EdgeKit reads at "
@@ -89,16 +90,16 @@ def write_datasets(
             )
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for name, video in videos.items():
+    for key, video in videos.items():
         if video.path is not None and video.path.exists():
-            _link(folder, names[name], video.path)
+            _link(folder, names[key], video.path)
     for part, content in contents.items():
         with atomic_file(files[part]) as temporary:
             temporary.write_bytes(content)
             _refuse_existing(files[part], force)  # it may have appeared meanwhile
     missing = sum(video.path is None or not video.path.exists() for video in videos.values())
-    cut = sum(cut for _, cut, _ in plain.values())
-    left_out = sum(left_out for _, _, left_out in plain.values())
+    cut = sum(count for each in plain.values() for _, count, _ in each)
+    left_out = sum(count for each in plain.values() for _, _, count in each)
     counts = {part: len(truth.videos) for part, truth in truths.items()}
     return WrittenDataset(files, counts, missing, cut, left_out)
 
@@ -176,12 +177,11 @@ def _spans(tube: TruthTube, good: np.ndarray[Any, np.dtype[np.bool_]]) -> Iterat
 
 
 def _content(
-    truth: Truth, names: dict[str, str], videos: dict[str, VideoTruth]
+    classes: list[str], names: dict[tuple[str, Path | None], str], videos: list[VideoTruth]
 ) -> dict[str, object]:
     """Returns the content of a file of annotations."""
     described: dict[str, object] = {}
-    for given in truth.videos:
-        video = videos[given.name]
+    for video in videos:
         tubes = [
             {
                 "label": tube.label,
@@ -196,5 +196,5 @@ def _content(
         }  # fmt: skip
         if video.label is not None:
             entry["label"] = video.label
-        described[names[given.name]] = entry
-    return {"schema": SCHEMA, "classes": truth.classes, "videos": described}
+        described[names[video.name, video.path]] = entry
+    return {"schema": SCHEMA, "classes": classes, "videos": described}

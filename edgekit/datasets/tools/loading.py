@@ -11,7 +11,7 @@ from edgekit._options import check_types
 from edgekit._parameters import parameter
 from edgekit._printable import listed
 from edgekit.datasets._parts import is_outdated, other_part
-from edgekit.datasets.annotations import Truth, read_annotations
+from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth, read_annotations
 from edgekit.datasets.layouts import DATASETS, PARTS
 from edgekit.datasets.published import read_truth
 from edgekit.datasets.recognition import advice_on_place, layouts_in
@@ -144,7 +144,21 @@ def joined(parts: dict[str, Truth]) -> dict[str, Truth]:
 
 
 def whole(parts: dict[str, Truth]) -> Truth:
-    """Returns all videos of some parts as one dataset, each once."""
+    """Returns all videos of some parts as one dataset, each once, with its actions of all parts."""
     truths = in_one_list(list(parts.values()))
-    videos = {video.name: video for truth in truths for video in truth.videos}
+    videos: dict[tuple[str, Path | None], VideoTruth] = {}
+    for video in (video for truth in truths for video in truth.videos):
+        key = video.name, video.path
+        videos[key] = _united(videos[key], video) if key in videos else video
     return Truth(truths[0].classes, list(videos.values()))
+
+
+def _united(one: VideoTruth, other: VideoTruth) -> VideoTruth:
+    """Returns a video with the tubes of two annotations; those that are in both are there once."""
+    known = [_content(tube) for tube in one.tubes]
+    more = [tube for tube in other.tubes if _content(tube) not in known]
+    return replace(one, tubes=[*one.tubes, *more], frames=max(one.frames, other.frames))
+
+
+def _content(tube: TruthTube) -> tuple[int, int, bytes]:
+    return tube.label, tube.start, tube.boxes.tobytes()

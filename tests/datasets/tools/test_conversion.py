@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,27 @@ def test_videos_below_are_named_by_their_path(tmp_path: Path, clip: Callable[...
     (video,) = read_annotations(written.files["annotations.json"]).videos
     assert (video.name, video.path) == ("rgb-images/walk/a", path)
     assert not any(one.is_symlink() for one in tmp_path.rglob("*"))
+
+
+def test_each_part_keeps_its_own_annotations_of_a_video(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    path = clip(tmp_path / "given/a")
+    train = truth(path)
+    later = replace(train.videos[0], tubes=[TruthTube(0, 20, BOX)])
+    parts = {"train.json": train, "test.json": Truth(["walk"], [later])}
+    written = write_datasets(tmp_path / "new", parts)
+    found = [read_annotations(file).videos[0] for file in written.files.values()]
+    assert [[tube.start for tube in video.tubes] for video in found] == [[4], [20]]
+
+
+def test_two_videos_of_one_name_in_two_parts_are_refused(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    paths = clip(tmp_path / "train/a"), clip(tmp_path / "test/a")
+    parts = {f"{path.parent.name}.json": truth(path) for path in paths}
+    with pytest.raises(AnnotationError, match="Several videos would have the name 'walk/a'"):
+        write_datasets(tmp_path / "new", parts)
 
 
 def test_what_is_missing_is_counted(tmp_path: Path) -> None:

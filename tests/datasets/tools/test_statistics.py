@@ -39,3 +39,13 @@ def test_counts_and_boxes(tmp_path: Path) -> None:
 def test_a_dataset_without_tubes_has_no_boxes() -> None:
     found = statistics_of({"all": Truth(["walk"], [VideoTruth("a", 3, 8, 8)])})
     assert (found.height.median, found.motion.high, found.most_actors) == (None, None, 0)
+
+
+def test_a_video_in_both_parts_has_the_actions_of_both() -> None:
+    still = np.array([[0, 0, 20, 20]] * 3, np.float64)
+    one, other = (
+        Truth(["walk"], [VideoTruth("a", 9, 100, 80, [TruthTube(0, n, still) for n in starts])])
+        for starts in ((0, 3), (3, 6))
+    )
+    (walk,) = statistics_of({"train": one, "test": other}).classes
+    assert (walk.videos, walk.tubes, walk.boxes) == (1, 3, 9)
