@@ -122,7 +122,9 @@ class ResultsFolder:
 
     def _place(self, video: VideoTruth) -> Path:
         assert video.path is not None
-        key = key_of(self._key, video.name, _identity(video.path))
+        # A video may fit an annotation, and be refused for another one of its frames or its size.
+        said = (video.frames, video.width, video.height)
+        key = key_of(self._key, video.name, _identity(video.path), said)
         name = _ODD.sub("_", video.name)[-_LONGEST_NAME:]
         return marked(self.path / f"{name}.npz", f"-{key}")  # 80 characters may be 320 bytes
 

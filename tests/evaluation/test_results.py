@@ -88,6 +88,16 @@ def test_another_key_or_another_video_has_no_result(tmp_path: Path, video: Video
     assert results.find(video) is None
 
 
+@pytest.mark.parametrize("said", [{"frames": 5}, {"width": 64}, {"height": 24}])
+def test_another_annotation_of_the_video_itself_has_no_result(
+    tmp_path: Path, video: VideoTruth, said: dict[str, int]
+) -> None:
+    results = ResultsFolder(tmp_path / "results", "key")
+    results.keep(video, FOUND)
+    assert results.find(replace(video, **said)) is None  # the video may have to be refused
+    assert results.find(replace(video, tubes=[])) is not None
+
+
 def test_the_pictures_of_a_folder_are_its_identity(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
