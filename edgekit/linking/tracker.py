@@ -61,8 +61,8 @@ class OnlineLinker:
             with no more frames than this are dropped, unless all are.
         delay: Number of later frames, at 25 per second, that refine the boxes of finished tubes; 0
             keeps the live boxes.
-        history: Number of its newest frames that a track remembers, and the time that it remembers
-            in frames at 25 per second; None for all.
+        history: Number of frames that a track remembers up to its last detection, and the time that
+            it remembers in frames at 25 per second; None for all.
 
     Attributes:
         classes: Number of classes.
@@ -189,17 +189,17 @@ class OnlineLinker:
         # Skips nearly all tracks of noise before their history is looked up.
         enough = np.maximum(tracks.hits, tracks.watched) > self.min_length
         for row in np.flatnonzero(enough & (tracks.hits > min(self.min_length, 1))).tolist():
-            closed += self._tubes(int(tracks.id[row]), tracks.sums[row])
+            closed += self._tubes(int(tracks.id[row]), tracks.sums[row], int(tracks.hits[row]))
         return closed
 
-    def _tubes(self, id: int, sums: Array) -> list[Tube]:
+    def _tubes(self, id: int, sums: Array, found: int) -> list[Tube]:
         """Returns the tubes of one track, best first; none if it was seen for too short a time."""
         rows = self._history.of(id)
         steps = rows.elapsed.copy()
         # The time before the track was born says little about how often it was observed.
         steps[:1] = steps[:2].min(initial=np.inf)
         hits, watched = rows.seen.sum(), steps[rows.seen].sum()
-        if not hits or max(hits, watched) <= self.min_length:
+        if not hits or max(found, watched) <= self.min_length:
             return []
         # Few detections are weak evidence, however far apart they are.
         length = np.sqrt(min(1.0, min(watched, hits) / _FULL_LENGTH))

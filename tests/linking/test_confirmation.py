@@ -245,3 +245,23 @@ def test_other_classes_begin_at_the_next_frame_with_the_next_number(link):
     linker.count_from(score=0.9, min_hits=2)  # new thresholds reach the new linker
     (last,) = linker.finish()
     assert (last.id, last.start, last.end) == (1, 7, 9)
+
+
+@pytest.mark.parametrize("others", [0, 40])
+def test_a_tube_that_is_lost_for_longer_than_it_remembers_still_ends(others):
+    linker = make_linker("edgekit", 2, max_gap=8, history=100)
+    spots = np.array([[40.0 * n, 200, 40 * n + 30, 260] for n in range(others)]).reshape(-1, 4)
+    rest = Detections(spots, np.full((others, 2), [0.0, 0.9]))
+    box = np.array([[10.0, 10, 50, 90]])
+    both = Detections(np.concatenate((box, spots)), np.full((others + 1, 2), [0.0, 0.9]))
+    closed = []
+    for index in range(300):
+        closed += linker.update(
+            both if index % 150 < 50 and index < 200 else rest, index / 25
+        ).closed
+    assert closed == []
+    for index in range(300, 410):
+        closed += linker.update(rest, index / 25).closed
+    (tube,) = closed
+    assert (tube.id, tube.end) == (0, 199)
+    assert 50 <= len(tube.boxes) <= 100

@@ -104,7 +104,7 @@ class NativeTracks:
             )
         _in_place(np.log, arrays["logs"][: 3 * found + tracks])
         _in_place(np.exp, arrays["exps"][: 2 * tracks])
-        if self._history.reserve(tracks + found, arrays["id"][:tracks], look.frame):
+        if self._history.reserve(tracks + found, arrays["id"][:tracks]):
             self._point("past_", self._history.table._asdict())
         linking.past = len(self._history)
         linking.past_capacity = len(self._history.table.id)

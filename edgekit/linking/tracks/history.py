@@ -49,8 +49,8 @@ class History:
 
     Args:
         classes: Number of classes.
-        frames: Number of newest frames to remember, and the time to remember in frames at 25 per
-            second; None for all.
+        frames: Number of frames to remember up to the last detection of a track, and the time to
+            remember in frames at 25 per second; None for all.
         fields: Number of state fields to store.
     """
 
@@ -62,20 +62,19 @@ class History:
     def __len__(self) -> int:
         return self._count
 
-    def reserve(self, rows: int, alive: Array, frame: int) -> bool:
+    def reserve(self, rows: int, alive: Array) -> bool:
         """Makes room for more rows.
 
         Args:
             rows: Number of rows to add.
             alive: Ids of the tracks that are alive, or end in this frame.
-            frame: Index of the frame whose rows come next.
 
         Returns:
             Whether the table was moved in memory.
         """
         full = self._count + rows > len(self.table.id)
         if full:
-            self._tidy(alive, frame, rows)
+            self._tidy(alive, rows)
         return full
 
     def append(
@@ -112,18 +111,25 @@ class History:
         """Returns all remembered rows of a track."""
         rows = np.flatnonzero(self.table.id[: self._count] == id)
         if self._frames is not None:
-            rows = rows[-self._frames :]
-            ages = np.cumsum(self.table.elapsed[rows][::-1])
-            rows = rows[len(rows) - np.searchsorted(ages, self._frames, "right") :]
+            # Later rows are kept: a track that is lost for long still ends as something.
+            end = int(np.flatnonzero(self.table.seen[rows]).max(initial=-1)) + 1
+            begin = max(0, end - self._frames)
+            ages = np.cumsum(self.table.elapsed[rows[begin:end]][::-1])
+            rows = rows[end - int(np.searchsorted(ages, self._frames, "right")) :]
         return Rows(*(column[rows] for column in self.table))
 
-    def _tidy(self, alive: Array, frame: int, room: int) -> None:
+    def _tidy(self, alive: Array, room: int) -> None:
         old = Rows(*(column[: self._count] for column in self.table))
         stay = np.isin(old.id, alive, assume_unique=False)
         if self._frames is not None:
             is_first = np.diff(old.frame, prepend=-1) != 0  # rows of a frame have the same time
             times = np.cumsum(np.where(is_first, old.elapsed, 0))
-            stay &= (old.frame >= frame - self._frames) & (times > times[-1:] - self._frames)
+            _, track = np.unique(old.id, return_inverse=True)
+            last = np.zeros(len(old.id), np.intp)  # row of each track's last detection
+            np.maximum.at(last, track[old.seen], np.flatnonzero(old.seen))
+            last = last[track]
+            stay &= old.frame > old.frame[last] - self._frames
+            stay &= times > times[last] - self._frames
         rows = np.flatnonzero(stay)
         capacity = max(_SMALLEST, 2 * (len(rows) + room))
         self.table = _empty(capacity, old.states.shape[1], old.scores.shape[1])

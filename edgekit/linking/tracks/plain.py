@@ -149,7 +149,7 @@ class PlainTracks:
             The number of new tracks, and the tracks that ended.
         """
         found, tracks = _Found.of(boxes, scores), self._rows
-        self._history.reserve(len(tracks.id) + len(found.peak), tracks.id, look.frame)
+        self._history.reserve(len(tracks.id) + len(found.peak), tracks.id)
         if len(tracks.id):
             which, pick = self._advance(found, look)
         else:
