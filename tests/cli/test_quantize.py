@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from importlib import metadata
 
 import cv2
@@ -177,6 +178,7 @@ def test_a_quantizer_that_is_not_installed(refused, monkeypatch):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", missing)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     said = refused(status=4)
     assert "pip install" in said
     assert install_line("host") in said

@@ -500,7 +500,8 @@ def test_a_dropped_frame_takes_nothing_from_the_next_one():
     assert summary.dropped > 20
     assert detector.pairs[-1] == (29, 30)
     assert all((earlier or 0) == level - 1 for earlier, level in detector.pairs)
-    assert detector.resets == [0]
+    # Even the first frame may be dropped.
+    assert detector.resets == [0] * (detector.pairs[0][0] is None)
 
 
 def test_only_a_real_break_resets_the_cascade():

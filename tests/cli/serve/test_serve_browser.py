@@ -150,13 +150,14 @@ def test_pixels_that_are_not_square_are_shown_as_a_player_does(spot_bundle, spot
         const [rows, columns] = [new Set(), new Set()];
         for (let at = 0; at < width * height; at++)
             if (data[4 * at + 3]) { rows.add(Math.floor(at / width)); columns.add(at % width); }
-        return columns.size / rows.size;
+        return columns.size / Math.max(rows.size, 1);
     })()"""
 
     async def look():
         async with open_browser(program) as browser:
             await browser.open(run.stderr.readline().split()[-1], DESKTOP)
             await until(browser, "document.body?.hasAttribute('data-fresh') === true")
+            await until(browser, f"{shown} > 0")
             assert await browser.ask(shown) == pytest.approx(4, abs=0.1)
             assert browser.errors == []
 
