@@ -88,20 +88,17 @@ def build_engine(
         OutputError: The folder, or the user's key, cannot be written.
         EdgeKitError: There is no GPU, or not enough memory; the message quotes TensorRT.
     """
-    engine, _ = _stored(
-        bundle, workspace=workspace, force=force, cache=cache, report=report, log=log
-    )
-    return engine
+    return _stored(bundle, cache, log, force=force, workspace=workspace, report=report)[0]
 
 
 def _stored(
     bundle: Bundle,
+    cache: Path | None,
+    log: TensorRtLog | None,
     *,
+    force: bool,
     workspace: int | None = None,
-    force: bool = False,
-    cache: Path | None = None,
     report: Report | None = None,
-    log: TensorRtLog | None = None,
 ) -> tuple[Engine, bytes]:
     """Does what ``build_engine`` does; returns the engine's content, too."""
     _refuse_other_targets(bundle)
@@ -154,7 +151,7 @@ def load_engine(bundle: Bundle, log: TensorRtLog, cache: Path | None = None) -> 
     for force in (False, True):
         # A built engine is not read again: another process may just be replacing the file, and
         # some file systems give each file another owner.
-        found, content = _stored(bundle, cache=cache, force=force, log=log)
+        found, content = _stored(bundle, cache, log, force=force)
         engine = runtime.deserialize_cuda_engine(content)
         if engine is not None or found.built:
             break

@@ -155,7 +155,7 @@ def whole(parts: dict[str, Truth]) -> Truth:
 
 def _united(one: VideoTruth, other: VideoTruth) -> VideoTruth:
     """Returns a video with the tubes of two annotations; those that are in both are there once."""
-    known = [_content(tube) for tube in one.tubes]
+    known = {_content(tube) for tube in one.tubes}
     more = [tube for tube in other.tubes if _content(tube) not in known]
     return replace(one, tubes=[*one.tubes, *more], frames=max(one.frames, other.frames))
 

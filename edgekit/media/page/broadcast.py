@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import msgspec
 
 from edgekit.media._opencv import cv2
+from edgekit.media.drawing.square_pixels import in_size
 from edgekit.media.page.channel import Channel, Snapshot
 from edgekit.pipeline.results import FrameResult
 
@@ -252,8 +253,7 @@ def _jpeg(image: Any) -> bytes:
     longest = max(image.shape[:2])
     if longest > _LONGEST_SIDE:
         scale = _LONGEST_SIDE / longest
-        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        image = in_size(image, image.shape[1] * scale, image.shape[0] * scale)
     good, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return encoded.tobytes() if good else b""
 
