@@ -85,12 +85,17 @@ class BenchOptions:
                 )
 
     def _check_rounds(self) -> None:
-        """Refuses too few rounds for the verdict that is asked for."""
+        """Refuses a verdict without an earlier report, or with too few rounds."""
         if self.fail_over is not None and self.compare is None:
             raise UsageError(
                 f"{parameter('fail_over')} needs an earlier report to compare with, and none was "
                 "named.",
                 hint=f"Name one: {parameter('compare', 'FILE.json')}",
+            )
+        if self.force and self.compare is None:
+            raise UsageError(
+                f"{parameter('force')} works only with {parameter('compare')}.",
+                hint=f"Add {parameter('compare', 'FILE.json')}, or leave out {parameter('force')}.",
             )
         for name in ("fail_over", "tune"):
             if getattr(self, name) not in (None, False) and self.rounds < LEAST_ROUNDS:

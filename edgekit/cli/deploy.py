@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,8 +111,7 @@ def command(
     from edgekit.deploy.options import DeployOptions
     from edgekit.targets.bundle_choice import bundle_named
 
-    for_deployment = {"--config": config, "--require-signature": values["require_signature"]}
-    _check(words, status, rollback, [name for name, value in for_deployment.items() if value])
+    _check(words, status, rollback)
     with_bundle = not (status or rollback)
     hosts = words[:-1] if with_bundle else words
     bundle = bundle_named(words[-1]) if with_bundle else None
@@ -125,18 +124,18 @@ def command(
     return _deploy(options, as_json, rollback=rollback)
 
 
-def _check(
-    words: Sequence[str], status: bool, rollback: bool, for_deployment: Sequence[str]
-) -> None:
+_OF_STATUS = frozenset(("words", "status", "python", "as_json", "verbose", "quiet"))
+_OF_ROLLBACK = _OF_STATUS - {"status"} | {"rollback", "name", "watch"}
+"""Parameters of the command that have an effect with ``--status`` and with ``--rollback``."""
+
+
+def _check(words: Sequence[str], status: bool, rollback: bool) -> None:
     if status and rollback:
         raise UsageError(
             "--status and --rollback cannot be used together.", hint="Leave one of them out."
         )
-    if (status or rollback) and for_deployment:
-        raise UsageError(
-            f"{for_deployment[0]} is for a deployment, which has neither --status nor --rollback.",
-            hint=f"Leave {for_deployment[0]} out.",
-        )
+    if status or rollback:
+        _refuse_others(_OF_STATUS if status else _OF_ROLLBACK)
     if not words:
         raise UsageError(
             "Expected the name of a device; HOST was not given.",
@@ -149,6 +148,18 @@ def _check(
             if Path(words[0]).is_dir()
             else f"For example: edgekit deploy {words[0]} artifacts/BUNDLE",
         )
+
+
+def _refuse_others(known: Set[str]) -> None:
+    """Refuses options on the command line that would have no effect."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        assert option.name is not None
+        source = context.get_parameter_source(option.name)
+        if source is click.core.ParameterSource.COMMANDLINE and option.name not in known:
+            flag = option.opts[-1]
+            also = " or --rollback" if option.name in _OF_ROLLBACK else ""
+            raise UsageError(f"{flag} is for a deployment{also}.", hint=f"Leave {flag} out.")
 
 
 def _service_options(path: Path) -> ServiceOptions:

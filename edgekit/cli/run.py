@@ -207,6 +207,9 @@ def _options_of(
     from edgekit.running.options import FrameOptions, RunOptions, TubeOptions
     from edgekit.running.output_options import ClipOptions, FileOptions, NetworkOptions
 
+    source = click.get_current_context().get_parameter_source("token")
+    if source is click.core.ParameterSource.ENVIRONMENT and not values["serve"]:
+        values = {**values, "token": None}  # a variable may be set for all runs of a machine
     groups = {
         "sources": tuple(specs),
         "reading": build(SourceOptions, values),

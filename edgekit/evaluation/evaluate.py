@@ -97,7 +97,7 @@ def evaluate(
         frames: Frames whose boxes count for frame-AP, one of ``edgekit.metrics.protocols.FRAMES``:
             ``all``, or ``annotated`` for those with an annotated box.
         top_k: Largest number of detections per frame, at least 1. By default the bundle's own.
-        session: Options for the runtime. They have no effect on saved detections.
+        session: Options for the runtime; not with ``detections``.
         workers: Number of processes to evaluate with. With more than one, a script needs
             ``if __name__ == "__main__":`` around its work.
         cluster: Address of the scheduler of a Dask cluster, such as ``tcp://10.0.0.5:8786``, whose

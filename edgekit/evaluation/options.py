@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from edgekit._checks import check_choice, check_range
@@ -25,6 +25,7 @@ REPORTS = (".html", ".json")
 """Endings of a report's name, which tell its format."""
 
 _SESSION = SessionOptions()
+_RUNTIME = fields(SessionOptions)
 
 
 # Many attributes: one for each argument of ``evaluate``, as users know them.
@@ -103,6 +104,8 @@ class EvaluateOptions:
             "cluster": self.cluster is not None,
             "top_k": self.top_k is not None,
             "split": self.split != 1,
+            "strict": self.strict,
+            **{each.name: getattr(self.session, each.name) != each.default for each in _RUNTIME},
         }
         for name in (name for name, is_given in given.items() if is_given):
             raise UsageError(

@@ -18,6 +18,7 @@ from edgekit.files.reading import real_path
 from edgekit.linking.choices import LINKS
 from edgekit.media.sources.source import SourceOptions
 from edgekit.pipeline.choices import DropPolicy
+from edgekit.running.option_partners import check_partners
 from edgekit.running.output_options import FileOptions, NetworkOptions
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.bundle_choice import Named
@@ -138,6 +139,7 @@ class RunOptions:
         if not self.sources:
             raise UsageError("No source was given.", hint=f"Name one: {parameter('source', 'S')}")
         self._check_places()
+        check_partners(self.files, self.network)
         if len(set(self.sinks)) < len(self.sinks):
             raise UsageError(
                 f"{parameter('sink')} names the same sink with the same value twice.",

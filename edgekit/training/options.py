@@ -114,6 +114,12 @@ class TrainOptions:
                 f"{parameter('recipe', 'distill')} needs a trained network to learn from.",
                 hint=f"Add {parameter('teacher', 'FILE')}.",
             )
+        if self.allow_partial and self.origin in (None, "imagenet", "scratch"):
+            raise UsageError(
+                f"{parameter('allow_partial')} works only with a checkpoint to start from.",
+                hint=f"Add {parameter('origin', 'FILE')}, or leave out "
+                f"{parameter('allow_partial')}.",
+            )
         if self.resume and self.force:
             raise UsageError(
                 f"{parameter('resume')} and {parameter('force')} cannot be used together: "

@@ -32,6 +32,7 @@ def test_a_report_and_its_files(tmp_path: Path) -> None:
         ({"threads": -1}, "Expected threads to be at least 0; found -1."),
         ({"arithmetic": "int8"}, "Expected arithmetic to be one of f32, f16, bf16; found 'int8'."),
         ({"fail_over": 0.1}, "fail_over needs an earlier report"),
+        ({"force": True}, "force works only with compare."),
         ({"sweep": "threads=1", "threads": 2}, "threads and a sweep over threads cannot be used"),
         ({"host": "-x"}, "Expected host to be a name for ssh; found '-x'."),
         ({"host": ["a", "a"]}, "Expected each host once; a was given twice."),

@@ -99,6 +99,10 @@ def test_wrong_usage(tmp_path, capsys):
     assert run(["eval", "--detections", path, "--max-gap", "1", "--link", "road"]) == 2
     assert run(["eval", "--detections", path, "--cost", "similarity"]) == 2
     assert run(["eval", "--detections", str(tmp_path / "none.json")]) == 3
+    for flag, *value in (["--strict"], ["--threads", "2"], ["--runtime", "ncnn"], ["--cache", "c"]):
+        capsys.readouterr()
+        assert run(["eval", "--detections", path, flag, *value]) == 2
+        assert f"--detections and {flag} cannot be used together" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,37 @@ def test_a_wrong_value_is_named_by_its_parameter(make, words: str) -> None:
     assert "--" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("files", "network", "words"),
+    [
+        ({"rotate": 9}, {}, "rotate works only with events or video."),
+        ({"rotate_keep": 0}, {}, "rotate_keep works only with rotate or video."),
+        ({"events": "e.jsonl", "rotate_keep": 9}, {}, "rotate_keep works only with rotate or"),
+        ({"clips": ClipOptions(before=1)}, {}, "clips.before works only with clips.folder."),
+        ({"clips": ClipOptions(after=1)}, {}, "clips.after works only with clips.folder."),
+        ({"clips": ClipOptions(most_bytes=9)}, {}, "clips.most_bytes or clips.most_seconds works"),
+        ({"clips": ClipOptions(most_seconds=9)}, {}, "clips.most_bytes or clips.most_seconds"),
+        ({}, {"mqtt_ca": "ca.pem"}, "mqtt_ca works only with mqtt."),
+        ({}, {"mqtt_buffer": "waiting.db"}, "mqtt_buffer works only with mqtt."),
+        ({}, {"token": "a-long-token", "metrics": "0"}, "token works only with serve."),
+    ],
+)
+def test_an_option_without_the_one_that_it_belongs_to(files, network, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        RunOptions(files=FileOptions(**files), network=NetworkOptions(**network))
+    assert caught.value.message.startswith(words)
+    assert "--" not in str(caught.value)
+
+
+def test_options_with_the_one_that_they_belong_to() -> None:
+    clips = ClipOptions(folder="clips", before=1, after=1, most_bytes=9, most_seconds=9)
+    network = NetworkOptions(
+        mqtt="mqtt://host", mqtt_ca="ca.pem", mqtt_buffer="b.db", serve="0", token="a-long-token"
+    )
+    RunOptions(files=FileOptions(events="-", rotate=9, rotate_keep=0, clips=clips), network=network)
+    RunOptions(files=FileOptions(video="v.mkv", rotate_keep=0))  # keeps videos of earlier runs
+
+
 def test_the_page_and_the_metrics_have_ports_of_their_own() -> None:
     with pytest.raises(UsageError, match="serve and metrics name the same port, 8080") as caught:
         NetworkOptions(serve="8080", metrics="127.0.0.1:8080")
@@ -107,7 +138,8 @@ def test_text_becomes_a_path_when_options_are_made() -> None:
 
 
 def test_a_password_is_not_shown() -> None:
-    options = RunOptions(network=NetworkOptions(mqtt="mqtt://me:s3cret@host", token="s3cret" * 3))
+    network = NetworkOptions(mqtt="mqtt://me:s3cret@host", serve="0", token="s3cret" * 3)
+    options = RunOptions(network=network)
     assert "s3cret" not in repr(options)
     assert "s3cret" not in repr(RunOptions(sources=("rtsp://me:s3cret@camera/live",)))
 
@@ -152,7 +184,7 @@ def test_no_two_sources_write_to_the_same_place(count: int, names: list[str]) ->
     files = FileOptions(
         **{name: Path(f"{name}.out.gz") for name in names}, clips=ClipOptions(folder=Path("clips"))
     )
-    network = NetworkOptions(mqtt_buffer=Path("waiting.db"))
+    network = NetworkOptions(mqtt="mqtt://host", mqtt_buffer=Path("waiting.db"))
     options = RunOptions(sources=("-",) * count, files=files, network=network)
     every = [options.of_source(number) for number in range(count)]
     places = [path for own in every for path in own.files.paths().values()]

@@ -35,7 +35,8 @@ _FILES = (
         type=click.IntRange(0),
         default=5,
         show_default=True,
-        help="Number of older files that --rotate keeps, for each of events and video.",
+        help="Number of older files to keep: of the events with --rotate, and of the video of a "
+        "live source, whose earlier runs count too.",
     ),
     click.option(
         "--clips",

@@ -153,8 +153,9 @@ def deploy(wheels, capsys):
     """Calls ``edgekit deploy --json``; returns the exit status and what it printed."""
 
     def call(*words: object, watch: int = 1, frames: int = 0) -> tuple[int, dict]:
-        command = ["deploy", "--json", "--watch", str(watch), "--wheels", str(wheels)]
-        command += ["--bench-frames", str(frames)]
+        command = ["deploy", "--json", "--watch", str(watch)]
+        if "--rollback" not in words:
+            command += ["--wheels", str(wheels), "--bench-frames", str(frames)]
         status = main([*command, *map(str, words)])
         shown = capsys.readouterr()
         assert "Traceback" not in shown.err, shown.err

@@ -179,10 +179,11 @@ def test_a_login_that_prints_lines_is_no_obstacle(start_device, workstation, cap
         (["pi@a", "shipped", "--bench-frames", "3"], "at least 10"),
         (["--status", "--rollback", "pi@a"], "cannot be used together"),
         (["--status", "--config", "x.toml", "pi@a"], "--config is for a deployment"),
-        (
-            ["--rollback", "--require-signature", "k", "a"],
-            "--require-signature is for a deployment",
-        ),
+        (["--status", "--name", "door", "pi@a"], "--name is for a deployment or --rollback"),
+        (["--status", "--watch", "9", "pi@a"], "--watch is for a deployment or --rollback"),
+        (["--rollback", "--require-signature", "k", "a"], "--require-signature is for a deploy"),
+        (["--rollback", "--bench-frames", "0", "a"], "--bench-frames is for a deployment"),
+        (["--rollback", "--wheels", ".", "--python", "p", "a"], "--wheels is for a deployment"),
         (["pi@a", "shipped", "--config", "nowhere.toml"], "Cannot read the configuration"),
     ],
 )

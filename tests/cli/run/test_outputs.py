@@ -37,6 +37,27 @@ def test_sizes_are_read_as_people_write_them(spot_bundle, spot_video, tmp_path, 
     assert run(["run", *arguments, "--events", str(tmp_path / "e")]) == status
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rotate", "1MB"], "--rotate works only with --events or --video."),
+        (["--rotate-keep", "2"], "--rotate-keep works only with --rotate or --video."),
+        (["--clip-before", "4"], "--clip-before works only with --clips."),
+        (["--clips-keep", "7d"], "--clips-keep works only with --clips."),
+        (["--mqtt-ca", "ca.pem"], "--mqtt-ca works only with --mqtt."),
+        (["--token", "a-long-token"], "--token works only with --serve."),
+    ],
+)
+def test_an_option_without_the_one_that_it_belongs_to(words, said, capsys):
+    assert run(["run", "clip.mp4", *words]) == 2
+    assert f"{said}\nAdd --" in capsys.readouterr().err
+
+
+def test_a_token_for_all_runs_of_a_machine(spot_bundle, spot_video, monkeypatch):
+    monkeypatch.setenv("EDGEKIT_TOKEN", "a-long-token")
+    assert run(["run", "--bundle", str(spot_bundle), "--source", str(spot_video(2))]) == 0
+
+
 def test_a_reader_that_leaves_early_is_no_error(spot_bundle, spot_video):
     words = ["run", str(spot_video(300)), "--bundle", str(spot_bundle), "--events", "-"]
     command = [sys.executable, "-m", "edgekit", *words]
