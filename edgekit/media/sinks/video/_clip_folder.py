@@ -22,6 +22,7 @@ _NAME = re.compile(r"(\d{8}T\d{6}-\d+(?:-\d+)?)\.(?:mp4|json)")
 
 
 class _KeptClip(NamedTuple):
+    is_own: bool
     seconds: float
     size: int
     files: list[Path]
@@ -29,6 +30,9 @@ class _KeptClip(NamedTuple):
 
 class ClipFolder:
     """A folder of clips, with limits on their total size and age.
+
+    Clips of this run are newer than all others, whatever the clock of the machine showed: a board
+    without a battery-backed clock may begin in 1970.
 
     Args:
         path: Path of the folder.
@@ -44,6 +48,7 @@ class ClipFolder:
         self._most_seconds = most_seconds
         self._warned = False
         self._tidied = 0.0
+        self._completed: dict[str, float] = {}
 
     def check(self) -> None:
         """Raises ``OutputError`` if the folder cannot be created or written to."""
@@ -72,6 +77,15 @@ class ClipFolder:
             )
         )
 
+    def add(self, name: str) -> None:
+        """Takes a clip that is complete for the newest one, and removes those beyond the limits.
+
+        Args:
+            name: Name of the clip, without its ending.
+        """
+        self._completed[name] = time.monotonic()
+        self.tidy()
+
     def tidy(self) -> None:
         """Removes clips that are too old, then the oldest ones until the total size fits."""
         self._tidied = time.monotonic()
@@ -87,7 +101,7 @@ class ClipFolder:
             old = self._most_seconds is not None and clip.seconds > self._most_seconds
             large = self._most_bytes is not None and total > self._most_bytes
             if not (old or large):
-                break
+                continue  # one of this run may be too old after one that the clock sets in future
             try:
                 for file in clip.files:
                     file.unlink(missing_ok=True)
@@ -114,10 +128,13 @@ class ClipFolder:
                 with contextlib.suppress(FileNotFoundError):  # removed meanwhile
                     if stat.S_ISREG((status := file.lstat()).st_mode):
                         found.setdefault(match[1], []).append((file, status))
-        now = time.time()
+        self._completed = {name: at for name, at in self._completed.items() if name in found}
+        now, here = time.time(), time.monotonic()
         clips = []
-        for files in found.values():
+        for name, files in found.items():
+            is_own = name in self._completed
             age = now - max(status.st_mtime for _, status in files)
+            age = here - self._completed[name] if is_own else age
             size = sum(status.st_size for _, status in files)
-            clips.append(_KeptClip(age, size, [file for file, _ in files]))
-        return sorted(clips, key=lambda clip: -clip.seconds)
+            clips.append(_KeptClip(is_own, age, size, [file for file, _ in files]))
+        return sorted(clips, key=lambda clip: (clip.is_own, -clip.seconds))

@@ -218,7 +218,7 @@ class ClipsSink(Sink):
         self._stored += 1
         self._trouble = None
         del self._clips[id]
-        self._folder.tidy()
+        self._folder.add(clip.name)
 
     def _give_up(self, id: int, clip: _Clip) -> None:
         self._clips.pop(id, None)
@@ -232,15 +232,16 @@ class _Clip:
     """The video of one tube.
 
     Attributes:
+        name: Name of its files, without their endings.
         until: Source time in seconds at which the clip ends; None while its tube is live.
     """
 
     def __init__(self, place: ClipFolder, id: int, info: RunInfo, *, quiet: bool) -> None:
         self._began = datetime.now(timezone.utc)
-        self._name = place.free_name(f"{self._began:%Y%m%dT%H%M%S}-{id}")
+        self.name = place.free_name(f"{self._began:%Y%m%dT%H%M%S}-{id}")
         self._info = info
         self._folder = folder = place.path
-        self._video = VideoSink(folder / f"{self._name}.mp4", quiet=quiet)
+        self._video = VideoSink(folder / f"{self.name}.mp4", quiet=quiet)
         # Without the frames themselves, whose pictures would stay in memory.
         self._first: tuple[int, float] | None = None
         self._last = 0
@@ -270,7 +271,6 @@ class _Clip:
         self._video.bundle(change)
 
     def close_with(self, tube: Tube, after: float) -> None:
-        assert self._times
         self._tube = tube
         ends = (time for index, time in reversed(self._times) if index <= tube.end)
         self.until = next(ends, self._times[0][1]) + after
@@ -279,22 +279,22 @@ class _Clip:
         if self._tube is None or self._first is None:
             self.close()
             return
-        first = self._first[0]
-        self._video.end(RunSummary(self._last - first + 1, 0, 0.0, {}))
-        self._video.close()
         about = {
             "schema": SCHEMA,
             "source": self._info.source,
             "time": self._began.isoformat(timespec="milliseconds"),
-            "video": f"{self._name}.mp4",
-            "first": first,
+            "video": f"{self.name}.mp4",
+            "first": self._first[0],
             "last": self._last,
             "cut": self._cut,
             "class": self._info.classes[self._tube.label],
             "tube": tube_json(self._tube),
         }
-        with atomic_file(self._folder / f"{self._name}.json") as path, writing(path):
+        # On a full disk, a video without its description would stay, and count as lost.
+        with atomic_file(self._folder / f"{self.name}.json") as path, writing(path):
             path.write_bytes(printable_json(msgspec.json.format(msgspec.json.encode(about))))
+            self._video.end(RunSummary(self._last - self._first[0] + 1, 0, 0.0, {}))
+            self._video.close()
 
     def close(self) -> None:
         self._video.close()

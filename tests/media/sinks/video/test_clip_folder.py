@@ -46,6 +46,19 @@ def test_the_newest_stay(tmp_path_factory, hours, count, oldest):
     assert len(list(folder.iterdir())) == 2 * len(left(folder))
 
 
+@pytest.mark.parametrize("limits", [{"most_bytes": 3 * SIZE}, {"most_seconds": 7200}])
+def test_clips_of_a_run_are_the_newest_though_the_clock_begins_in_1970(tmp_path, limits):
+    write(tmp_path, [3600, 60, -60])
+    folder = ClipFolder(tmp_path, **limits)
+    for number in range(3, 5):
+        for ending in (".mp4", ".json"):
+            path = tmp_path / f"19700101T000100-{number}{ending}"
+            path.write_bytes(bytes(SIZE // 2))
+            os.utime(path, (60, 60))
+        folder.add(f"19700101T000100-{number}")
+    assert left(tmp_path) == ([2, 3, 4] if "most_bytes" in limits else [0, 1, 2, 3, 4])
+
+
 def test_without_a_limit_and_of_other_names_all_stay(tmp_path):
     write(tmp_path, [1e6, 2e6])
     others = ["holiday.mp4", "20260101T000000-1.mkv", "x20260101T000000-1.mp4", "notes.json"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from dataclasses import replace
 from datetime import datetime
 
@@ -327,6 +328,21 @@ def test_on_a_full_disk_a_clip_is_given_up_and_the_next_is_tried(small_disk, mon
     assert sink.dropped == 1
     give(sink, range(200, 240))  # it has been given up
     sink.close()
+
+
+def test_a_clip_that_cannot_be_described_leaves_no_video(small_disk):
+    sink = ClipsSink(small_disk, before=0)
+    sink.start(INFO)
+    give(sink, range(5))
+    sink.tube(tube_of(0, 0, 4))
+    used = os.statvfs(small_disk)
+    limits = f"remount,size=256k,nr_inodes={used.f_files - used.f_ffree}"
+    subprocess.run(["mount", "-o", limits, str(small_disk)], check=True)
+    with pytest.raises(OutputError, match="No space left"):
+        sink.end(SUMMARY)
+    sink.close()
+    assert list(small_disk.iterdir()) == []
+    assert (sink.dropped, sink.stored) == (1, 0)
 
 
 def test_a_place_that_is_no_folder_is_said_at_once(tmp_path):
