@@ -115,10 +115,10 @@ class Capture:
         with measure(work.ms, "capture"):
             paired = self._reader.next()
         if paired is None:
-            return self._end()
+            return self._end(self._reader.position, self._reader.skipped)
         frame, work.read = paired.frame, paired.read
         if frame.time >= self._duration:
-            raise StopIteration
+            return self._end(frame.index, paired.skipped, frame.gap)
         self._left -= 1
         installed = work.installed = self._slot.take(frame)
         if installed is not self._installed:
@@ -161,9 +161,10 @@ class Capture:
             self._sample_aspect,
         )
         self._sample_aspect = frame.sample_aspect
-        reason = frame.gap or ("dropped" if lost > 0 else "resize" if resized else "")
-        if reason:
+        if reason := frame.gap or ("dropped" if lost > 0 else ""):
             work.gaps.append(Gap(frame.index, reason, lost))
+        if resized and reason in ("", "dropped"):
+            work.gaps.append(Gap(frame.index, "resize", 0))
         # The cascade may hold a picture that is too near in time, or of another source.
         if frame.earlier is None and (work.gaps or self._installed.recent is not None):
             self._installed.detector.reset()
@@ -175,12 +176,12 @@ class Capture:
         gaps = [Gap(index, reason, frames) for reason, frames in skipped.items()]
         return index - self._next - sum(skipped.values()), gaps
 
-    def _end(self) -> Work:
+    def _end(self, position: int, skipped: Mapping[str, int], reason: str = "") -> Work:
+        """Returns the gaps before the first frame that does not come or is not processed."""
         self._left = 0
-        position = self._reader.position
-        lost, gaps = self._missing(position, self._reader.skipped)
+        lost, gaps = self._missing(position, skipped)
         if lost > 0:
-            gaps.append(Gap(position, "dropped", lost))
+            gaps.append(Gap(position, reason or "dropped", lost))
         if self._stop.is_set() or not gaps:
             raise StopIteration
         self._installed.detector.reset()

@@ -194,6 +194,14 @@ def test_a_change_of_size_is_a_gap_and_ends_the_tubes():
     assert [(tube.start, tube.end) for tube in sink.tubes] == [(0, 3), (4, 7)]
 
 
+def test_a_change_of_size_after_a_loss_is_a_gap_of_its_own():
+    given = frames(range(4)) + frames(range(6, 8), size=(96, 128))
+    sink, summary = run(given)
+    gaps = [value for name, value in sink.calls if name == "gap"]
+    assert gaps == [(6, "dropped", 2), (6, "resize", 0)]
+    assert summary.dropped == 2
+
+
 def test_frames_lost_at_the_very_end_and_start_are_counted():
     sink, summary = run(Source(frames([2, 3, 4]), position=7))
     assert ("gap", (2, "dropped", 2)) in sink.calls
@@ -400,6 +408,16 @@ def test_a_duration_holds_however_low_the_cap_is():
     source = Source(frames(range(1000)))
     assert run(source, fps=0.01, duration=2.0)[1].frames == 1
     assert source.position == 51
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_frames_left_out_or_lost_before_the_end_of_a_duration_are_counted(overlap):
+    source = Source(frames(index for index in range(60) if index != 48))
+    sink, summary = run(source, fps=5, duration=2.0, overlap=overlap)
+    assert [result.frame.index for result in sink.results] == [*range(0, 50, 5)]
+    gaps = [value for name, value in sink.calls if name == "gap"]
+    assert gaps[-2:] == [(50, "fps", 3), (50, "dropped", 1)]
+    assert summary.frames + summary.dropped + summary.skipped["fps"] == 50
 
 
 @pytest.mark.parametrize("fps", [0, -2, float("nan"), float("inf")])
