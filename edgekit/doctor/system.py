@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["examine_system"]
 
+_TEGRA_RELEASE = Path("/etc/nv_tegra_release")
+"""File of a Jetson, whose first line names the release of its software."""
+
 # x86 and ARM features that determine the speed of integer and half precision.
 _FEATURES = (
     *("sse4_2", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16"),
@@ -152,8 +155,8 @@ def _gpus() -> tuple[str, ...]:
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
-        tegra = Path("/etc/nv_tegra_release")
-        return (_read(tegra).splitlines()[0].strip("# "),) if tegra.is_file() else ()
+        lines = _read(_TEGRA_RELEASE).splitlines()
+        return (lines[0].strip("# "),) if lines else ()
     return tuple(line.strip() for line in answer.stdout.splitlines() if line.strip())
 
 

@@ -105,6 +105,23 @@ def test_a_camera_that_the_user_may_not_open_is_listed_with_what_helps(capsys, m
     assert "sudo usermod -aG video $USER" in said
 
 
+@pytest.mark.parametrize(
+    ("content", "gpus"),
+    [("", []), ("# R36 (release), REVISION: 4.0\n# x\n", ["R36 (release), REVISION: 4.0"])],
+)
+def test_a_jetson_has_the_release_of_its_software_and_an_empty_file_is_none(
+    capsys, monkeypatch, tmp_path, content, gpus
+):
+    from edgekit.doctor import system
+
+    file = tmp_path / "nv_tegra_release"
+    file.write_text(content)
+    monkeypatch.setattr(system, "_TEGRA_RELEASE", file)
+    monkeypatch.setenv("PATH", str(tmp_path))  # without nvidia-smi
+    assert run(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["gpus"] == gpus
+
+
 def test_every_target_has_a_state_and_an_install_line(capsys, monkeypatch):
     import importlib.metadata
 
