@@ -13,7 +13,9 @@ from edgekit.runtime.types import Frame
 
 __all__ = ["ReaderThread", "Taker"]
 
-_LONGEST_OPENING = 30.0
+_FIRST_PICTURE = 30.0
+"""Seconds that the first picture of a new connection may always take. A source needs up to
+``patience`` to connect before, and gives up earlier by itself, unless it hangs."""
 
 
 class Taker(Protocol):
@@ -74,7 +76,8 @@ class ReaderThread:
         reading, opening = self._reading_since, self._opening_since
         if reading is not None:
             return now - reading > patience
-        return opening is not None and now - opening > max(patience, _LONGEST_OPENING)
+        longest = patience + max(patience, _FIRST_PICTURE)
+        return opening is not None and now - opening > longest
 
     def _run(self) -> None:
         try:

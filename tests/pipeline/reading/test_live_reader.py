@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import MediaError
+from edgekit.media.sources.video._shown_pictures import KEY_FRAME
 from edgekit.pipeline.reading import _reader_thread, live_reader
 from edgekit.pipeline.reading._reader_thread import ReaderThread
 from edgekit.pipeline.reading.live_reader import LiveReader
@@ -302,9 +303,24 @@ def test_an_opening_that_never_returns_is_left_too(play, clock):
     camera, reader = play([SMALL, None], stuck, [SMALL], patience=1)
     assert [frame.gap for frame in take(reader, 1)] == [""]
     assert camera.blocked.wait(LIMIT)
-    clock.now += 1 + _reader_thread._LONGEST_OPENING
+    clock.now += 2 + _reader_thread._FIRST_PICTURE
     assert [frame.gap for frame in take(reader, 1)] == ["reconnect"]
     stuck.set()
+
+
+@pytest.mark.parametrize("patience", [10, 60])
+def test_an_opening_has_the_time_that_a_stream_needs_to_connect_and_for_a_key_frame(
+    play, clock, patience
+):
+    slow = threading.Event()
+    camera, reader = play([SMALL, None], slow, [SMALL], patience=patience)
+    assert len(take(reader, 1)) == 1
+    assert camera.blocked.wait(LIMIT)
+    clock.now += patience + max(patience, KEY_FRAME)
+    with reader._changed:
+        reader._watch()
+    assert not reader._left
+    slow.set()
 
 
 def test_a_cap_never_hides_a_reconnect_and_waits_for_nobody(play):

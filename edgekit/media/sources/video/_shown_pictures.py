@@ -12,7 +12,7 @@ __all__ = ["KEY_FRAME", "ShownPictures"]
 
 KEY_FRAME = 25.0
 """Seconds to wait for the first key frame while other pictures arrive: cameras that save bandwidth
-send one every 10 to 15 seconds. It is shorter than the limit for reopening a live source."""
+send one every 10 to 15 seconds. It is shorter than the time that a reconnect allows for it."""
 
 _BACKLOG = 2.5
 """Largest backlog, in seconds, that can gather while a stream is opened."""
