@@ -32,8 +32,9 @@ from edgekit.cli.options.shared import (
 from edgekit.cli.options.sources import input_options, specs_of
 from edgekit.cli.options.types import LINK
 from edgekit.cli.output.outcome import INTERRUPTED, failure_of
-from edgekit.errors import UsageError
+from edgekit.errors import EdgeKitError, UsageError
 from edgekit.pipeline.choices import DROP_POLICIES
+from edgekit.targets.bundle_choice import SHIPPED
 
 if TYPE_CHECKING:
     from edgekit.cli.running.interrupt import Stopper
@@ -253,16 +254,18 @@ def _show(report: RunReport, as_json: bool, *, to_stderr: bool) -> None:
 
 def _read_again(context: click.Context, runs: SourceRuns) -> None:
     """Reads thresholds and bundle again; a faulty options file changes nothing."""
+    from edgekit.assets import default_bundle
     from edgekit.running.options import TubeOptions
 
     runs.announce_reload()
     try:
         found = read_again(context, "score", "min_hits", "bundle")
-    except UsageError as error:
+        bundle = None if found is None else found.pop("bundle", None)
+        folder = default_bundle() if bundle is SHIPPED else bundle
+    except EdgeKitError as error:
         _LOG.warning("Nothing was changed. %s", error.message)
         return
-    bundle = None if found is None else found.pop("bundle", None)
-    runs.change_bundle(bundle if isinstance(bundle, Path) else None)
+    runs.change_bundle(folder if isinstance(folder, Path) else None)
     if found is not None:
         tubes = build(TubeOptions, found)
         runs.show_from(score=tubes.score, min_hits=tubes.min_hits)

@@ -40,7 +40,8 @@ class BundleSwap:
     """Watches the path of a run's bundle, and changes the run to the bundle that appears there.
 
     The path is looked at each second: if it is or contains a symbolic link that now leads
-    elsewhere, that bundle is loaded. ``ask`` loads it in any case, unless it already runs.
+    elsewhere, that bundle is loaded. ``ask`` loads it in any case, unless it already runs. If the
+    options name no path, the run keeps its bundle until ``ask`` names one.
 
     Args:
         detector: Open detector of the run, closed here once another one has replaced it.
@@ -69,9 +70,8 @@ class BundleSwap:
         self._parts.append((pipeline, sinks))
 
     def start(self) -> None:
-        """Starts to watch the path, if the options name one."""
-        if self._place is not None:
-            self._thread.start()
+        """Starts to watch the path, and to answer ``ask``."""
+        self._thread.start()
 
     def ask(self, path: Path | None = None) -> None:
         """Asks for the bundle that is at the path now; safe in a signal handler.
@@ -92,16 +92,15 @@ class BundleSwap:
             self._thread.join(_LEAVING)
 
     def _work(self) -> None:
-        assert self._place is not None
         try:
             while True:
                 try:
                     other = self._requests.get(timeout=_LOOK_SECONDS)
                 except queue.Empty:
-                    target = self._place.changed_target()
+                    target = self._place.changed_target() if self._place else None
                 else:
                     self._place = self._place if other is None else BundlePath(other)
-                    target = self._place.target()
+                    target = self._place.target() if self._place else None
                 if self._over.is_set():
                     return
                 if target is not None:

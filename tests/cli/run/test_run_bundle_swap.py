@@ -9,6 +9,7 @@ import time
 import cv2
 import pytest
 
+from edgekit.assets import default_bundle
 from edgekit.cli import main
 from tests.ssh_keys import make_key
 
@@ -129,6 +130,20 @@ def test_sighup_takes_another_path_from_the_options_file(swapping, make_spot_bun
     until(lambda: changes(events), process)
     report, _, _ = ended(process, events)
     assert report["bundle"]["name"] == "spot-two"
+
+
+def test_sighup_changes_to_and_from_the_shipped_bundle(swapping, make_spot_bundle, tmp_path):
+    path, shipped = tmp_path / "run.toml", default_bundle().name.partition("-onnx")[0]
+    path.write_text("score = 0.3\n")
+    process, _, events = swapping("--config", path)
+    bundles = [str(make_spot_bundle("spot-one")), "shipped"]
+    for count, bundle in enumerate(bundles, 1):
+        path.write_text(f'bundle = "{bundle}"\n')
+        process.send_signal(signal.SIGHUP)
+        until(lambda count=count: len(changes(events)) == count, process)
+    report, _, _ = ended(process, events)
+    assert names_of(events) == ["spot-one", shipped]
+    assert report["bundle"]["name"] == shipped
 
 
 def test_other_classes_end_the_tubes_and_the_numbers_go_on(swapping, make_spot_bundle):
