@@ -30,7 +30,7 @@ from edgekit.datasets._faults import leaving_out_faults
 from edgekit.datasets._parts import is_outdated, missing_part, other_part
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.files.json_arrays import Name, boxes_in, name_limit
-from edgekit.files.reading import path_below, read_regular
+from edgekit.files.reading import path_below, read_regular, without_mark
 from edgekit.files.schemas import check_schema, schema_in
 from edgekit.runtime.types import Array
 
@@ -198,7 +198,7 @@ def read_annotations(path: Path) -> Truth:
     path = Path(path)
     content = b""
     try:
-        content = read_regular(path, MOST_BYTES)
+        content = without_mark(read_regular(path, MOST_BYTES))
         file = msgspec.json.decode(content, type=_AnnotationFile, dec_hook=name_limit(_MOST_NAMES))
     except OSError as error:
         raise AnnotationError(

@@ -186,7 +186,7 @@ def _read_layout(layout: _Layout, root: Path, split: int, part: str) -> Truth:
 
 
 def _video_list(path: Path) -> list[str]:
-    lines = _read(path, _MOST_LIST).decode("utf-8", "replace").split("\n")
+    lines = _read(path, _MOST_LIST).decode("utf-8-sig", "replace").split("\n")
     # Some copies list the video's file name and its label: Class/video.avi 1.
     names = [line.split()[0].removesuffix(".avi") for line in lines if line.strip()]
     if not names:

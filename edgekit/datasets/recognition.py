@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.datasets.readers.tube_pickles import TUBE_PICKLES
-from edgekit.files.reading import open_regular, read_regular
+from edgekit.files.reading import open_regular, read_regular, without_mark
 
 __all__ = ["advice_on_place", "layouts_in"]
 
@@ -111,7 +111,7 @@ def _found(root: Path) -> Iterator[str]:
 def _head(path: Path) -> bytes:
     try:
         with open_regular(path) as (file, _):
-            return file.read(_HEAD)
+            return without_mark(file.read(_HEAD))
     except OSError:
         return b""
 
@@ -127,7 +127,7 @@ def _is_ava(head: bytes) -> bool:
 
 def _content(path: Path, most: int) -> bytes:
     try:
-        return read_regular(path, most)
+        return without_mark(read_regular(path, most))
     except OSError:
         return b""
 

@@ -7,6 +7,7 @@ GStreamer pipeline or standard input.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import io
@@ -26,6 +27,7 @@ __all__ = [
     "read_gzip",
     "read_regular",
     "real_path",
+    "without_mark",
 ]
 
 _SHOWN = 80
@@ -53,6 +55,11 @@ def read_regular(path: Path, most: int, *, own: bool = False) -> bytes:
         if len(content) > most:
             raise _too_large(len(content), most, path)
         return content
+
+
+def without_mark(text: bytes) -> bytes:
+    """Returns text without the byte order mark that programs on Windows put before UTF-8."""
+    return text.removeprefix(codecs.BOM_UTF8)
 
 
 def read_gzip(path: Path, most: int) -> bytes:

@@ -39,6 +39,12 @@ def write(folder: Path, content: object) -> Path:
     return path
 
 
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    path.write_text(f"\ufeff{path.read_text()}")
+    assert [video.name for video in read_annotations(path).videos] == ["a.mp4", "b.mp4"]
+
+
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     truth = read_annotations(write(tmp_path, GOOD))
     assert truth.classes == ["run", "jump"]

@@ -167,6 +167,11 @@ def test_the_published_layout_is_read(tmp_path: Path, dataset: str, protocol: in
     assert tube.boxes.tolist() == [[199, 99, 299, 179], [200, 99, 319, 179]]
 
 
+def test_a_list_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    published(tmp_path, {"Biking/v_1": entry()}, "\ufeffBiking/v_1\r\n")
+    assert [video.name for video in read_truth("ucf24", tmp_path).videos] == ["Biking/v_1"]
+
+
 def test_the_train_part_has_its_own_list(tmp_path: Path) -> None:
     content = {"Biking/v_1": entry(), "Biking/v_2": entry(label=0)}
     truth = read_truth("ucf24", published(tmp_path, content), part="train")

@@ -46,6 +46,12 @@ def test_a_layout_is_known_by_its_files(tmp_path: Path, case: str) -> None:
     assert layouts_in(write(tmp_path, *FILES[case])) == [case.split(",")[0]]
 
 
+@pytest.mark.parametrize("case", [case for case, (_, text) in FILES.items() if text])
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path, case: str) -> None:
+    name, text = FILES[case]
+    assert layouts_in(write(tmp_path, name, f"\ufeff{text}")) == [case.split(",")[0]]
+
+
 def test_yowo_is_known_by_its_labels(tmp_path: Path) -> None:
     (tmp_path / "labels").mkdir()
     assert layouts_in(write(tmp_path, "testlist.txt", "")) == ["yowo"]

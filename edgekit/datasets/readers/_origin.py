@@ -17,7 +17,7 @@ from edgekit.datasets.annotations import MOST_FRAMES, TruthTube, VideoTruth
 from edgekit.datasets.video_facts import facts_of
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.files.json_arrays import memory_of
-from edgekit.files.reading import read_regular
+from edgekit.files.reading import read_regular, without_mark
 
 __all__ = ["LONGEST_SIDE", "Origin", "only_file"]
 
@@ -77,7 +77,7 @@ class Origin:
             AnnotationError: The file cannot be read, is not regular, or is too large.
         """
         try:
-            return read_regular(self.path, most)
+            return without_mark(read_regular(self.path, most))
         except OSError as error:
             raise AnnotationError(
                 f"Cannot read the annotations {self.path}: {error.strerror}.",

@@ -22,7 +22,7 @@ from edgekit.datasets._locations import VideoFinder
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.readers._origin import Origin
 from edgekit.datasets.readers._tracks import LongTrackError, linked_tubes
-from edgekit.files.reading import path_below, read_regular
+from edgekit.files.reading import path_below, read_regular, without_mark
 
 __all__ = ["read_yowo"]
 
@@ -89,7 +89,7 @@ def _first_label(root: Path, names: list[str]) -> tuple[str, int] | None:
     for name in names[:10]:
         with contextlib.suppress(ValueError, OSError, IndexError):
             for file in sorted(path_below(root / "labels", name).glob("*.txt")):
-                if words := read_regular(file, _MOST_LABELS).split():
+                if words := without_mark(read_regular(file, _MOST_LABELS)).split():
                     return name.partition("/")[0], int(words[0])
     return None
 
@@ -123,7 +123,7 @@ def _video(root: Path, name: str, classes: int, finder: VideoFinder) -> VideoTru
 
 def _boxes(origin: Origin, classes: int) -> list[tuple[int, list[float]]]:
     try:
-        text = read_regular(origin.path, _MOST_LABELS).decode("ascii", "replace")
+        text = without_mark(read_regular(origin.path, _MOST_LABELS)).decode("ascii", "replace")
     except OSError as error:
         raise origin.wrong(f"it cannot be read: {error.strerror}") from error
     found = []

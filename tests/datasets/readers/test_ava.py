@@ -176,3 +176,12 @@ def test_a_line_without_end_and_other_line_ends_are_refused(tmp_path: Path, text
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(AnnotationError, match="one of over 10000 characters"):
         read_truth("ava", tmp_path)
+
+
+@pytest.mark.parametrize("header", ["", "video_id,timestamp,x1,y1,x2,y2,action,person\r\n"])
+def test_files_with_a_byte_order_mark_are_read(
+    tmp_path: Path, clip: Callable[..., Path], header: str
+) -> None:
+    path = clip(dataset(tmp_path, f"\ufeff{header}{LINES}") / "videos/1j20qq1JyX4.mp4")
+    (video,) = read_truth("ava", tmp_path).videos
+    assert (video.path, len(video.tubes)) == (path, 2)

@@ -125,3 +125,9 @@ def test_values_that_take_much_more_memory_than_their_text_are_refused(
     with pytest.raises(AnnotationError, match="more values than fit into 256 MiB") as caught:
         read_truth("coco-video", tmp_path, part="train")
     assert "such as masks" in caught.value.hint
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, tao()) / "annotations/train.json"
+    path.write_text(f"\ufeff{path.read_text()}")
+    assert len(read_truth("coco-video", tmp_path, part="train").videos) == 1

@@ -90,3 +90,9 @@ def test_a_list_without_a_number_is_that_of_the_first_split(tmp_path: Path) -> N
     (tmp_path / "testlist02.txt").write_text(f"{NAME}\n{NAME}a\n")
     (tmp_path / "labels" / f"{NAME}a").mkdir()
     assert len(read_truth("yowo", tmp_path, split=2).videos) == 2
+
+
+def test_files_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    dataset(tmp_path, {2: "\ufeff3 10 20 30 40\r\n"}, f"\ufefflabels/{NAME}/00002.txt\r\n")
+    (video,) = read_truth("yowo", tmp_path).videos
+    assert (video.name, video.tubes[0].label) == (NAME, 2)
