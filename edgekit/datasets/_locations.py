@@ -1,12 +1,13 @@
-"""Finds the videos of a dataset."""
+"""Finds the videos of a dataset, and the pictures of a video."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from edgekit.files.reading import path_below
 
-__all__ = ["VIDEO_ENDINGS", "VideoFinder"]
+__all__ = ["VIDEO_ENDINGS", "VideoFinder", "pictures_in", "places_among"]
 
 VIDEO_ENDINGS = (".avi", ".mp4", ".mkv", ".mov", ".webm")
 """Endings of video files that are tried for a name without one."""
@@ -53,3 +54,29 @@ class VideoFinder:
             except OSError:
                 self._listed[key] = set()
         return self._listed[key]
+
+
+def pictures_in(path: Path) -> dict[str, int]:
+    """Returns the index of each picture of a folder by its name; none if it is no folder."""
+    from edgekit.media.sources.pictures.folder import PICTURES, natural_key
+
+    if not path.is_dir():
+        return {}
+    names = [file.name for file in path.iterdir() if file.suffix.lower() in PICTURES]
+    return {name: place for place, name in enumerate(sorted(names, key=natural_key))}
+
+
+def places_among(pictures: Mapping[str, int], names: Sequence[str]) -> list[int] | None:
+    """Returns the index of each named picture; None if none of them is among the pictures.
+
+    Raises:
+        ValueError: Only some of them are: the others would be taken for their neighbours.
+    """
+    missing = [name for name in names if name not in pictures]
+    if len(missing) == len(names):
+        return None
+    if missing:
+        raise ValueError(
+            f"pictures that are missing: {len(missing)} of {len(names)}, such as '{missing[0]}'"
+        )
+    return [pictures[name] for name in names]

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from edgekit._parameters import parameter
+from edgekit.datasets._faults import tell_left_out
 from edgekit.datasets._parts import advice_on_lists, files_of_part
 from edgekit.datasets.annotations import MOST_FRAMES, TruthTube, VideoTruth
 from edgekit.datasets.video_facts import facts_of
@@ -55,6 +56,15 @@ class Origin:
             f"Wrong annotation in {place}: {what}.",
             hint=hint or f"Correct the file. Its layout is {self.layout}; see docs/datasets.md.",
         )
+
+    def leave_out(self, what: str, hint: str) -> None:
+        """Says that something in the file is not read, beside which the rest can be used.
+
+        Args:
+            what: What is left out, with its number.
+            hint: Advice.
+        """
+        tell_left_out(AnnotationError(f"Left out of {self.path}: {what}.", hint=hint))
 
     def unseen(self, name: str, path: Path, what: str, error: MediaError) -> AnnotationError:
         """Returns the error for a video that the layout needs, and that cannot be read.

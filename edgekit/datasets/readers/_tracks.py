@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.datasets.annotations import MOST_FRAMES, TruthTube
 from edgekit.runtime.types import Array
 
-__all__ = ["LongTrackError", "TrackFiller", "linked_tubes", "upright"]
+__all__ = ["TrackError", "TrackFiller", "linked_tubes", "upright"]
 
 _LEAST_ROOM, _MOST_ROOM = 2_000_000, 8_000_000
 """Numbers of boxes that keyframes of a small and of a large file may claim: 64 and 256 MB."""
@@ -22,8 +22,8 @@ _MOST_LOOSE = 256
 """Largest number of boxes without a track in one frame: each is compared with each of the next."""
 
 
-class LongTrackError(ValueError):
-    """Boxes claim more frames than are filled, or fill a frame; the message says how many."""
+class TrackError(ValueError):
+    """Boxes of tracks contradict each other, or are more than are read; the message says how."""
 
 
 class TrackFiller:
@@ -57,12 +57,13 @@ class TrackFiller:
             One tube for each span in which the track is seen.
 
         Raises:
-            LongTrackError: A frame is out of range, or the file claims too many boxes or tubes.
+            TrackError: A frame is out of range or has several boxes, or the file claims too many
+                boxes or tubes.
         """
         spans: list[list[tuple[int, Sequence[float]]]] = [[]]
-        for frame, box in sorted(dict(keys).items()):
+        for frame, box in sorted(_by_frame(keys).items()):
             if not 0 <= frame < MOST_FRAMES:
-                raise LongTrackError(f"frame {frame}, expected 0 to {MOST_FRAMES - 1}")
+                raise TrackError(f"frame {frame}, expected 0 to {MOST_FRAMES - 1}")
             if box is not None:
                 spans[-1].append((frame, box))
             elif spans[-1]:
@@ -78,10 +79,10 @@ class TrackFiller:
         first, last = span[0][0], span[-1][0]
         self._left -= 1
         if self._left < 0:
-            raise LongTrackError(f"its tracks have more than {self._tubes} spans")
+            raise TrackError(f"its tracks have more than {self._tubes} spans")
         self._room -= last + 1 - first
         if self._room < 0:
-            raise LongTrackError(f"its keyframes claim more than {self._most} boxes")
+            raise TrackError(f"its keyframes claim more than {self._most} boxes")
         boxes = np.array([box for _, box in span], np.float64).reshape(-1, 4)
         if len(boxes) == last + 1 - first:
             return TruthTube(label, first, boxes)
@@ -91,6 +92,21 @@ class TrackFiller:
         for side in range(4):
             filled[:, side] = np.interp(frames, keys, boxes[:, side])
         return TruthTube(label, first, filled)
+
+
+def _by_frame(
+    keys: Iterable[tuple[int, Sequence[float] | None]],
+) -> dict[int, Sequence[float] | None]:
+    """Returns keyframes by their frame; of several at a frame, the last."""
+    found: dict[int, Sequence[float] | None] = {}
+    for frame, box in keys:
+        other = found.get(frame)
+        if box is not None and other is not None and list(box) != list(other):
+            raise TrackError(
+                f"a track has several boxes in frame {frame}: {list(other)} and {list(box)}"
+            )
+        found[frame] = box
+    return found
 
 
 def linked_tubes(frames: Mapping[int, Sequence[tuple[int, Sequence[float]]]]) -> list[TruthTube]:
@@ -103,14 +119,14 @@ def linked_tubes(frames: Mapping[int, Sequence[tuple[int, Sequence[float]]]]) ->
         frames: Label and box (x1, y1, x2, y2) of each actor, by frame.
 
     Raises:
-        LongTrackError: A frame has more boxes than are compared.
+        TrackError: A frame has more boxes than are compared.
     """
     done: list[TruthTube] = []
     live: list[tuple[int, int, list[Sequence[float]]]] = []
     last = -1
     for frame, found in sorted(frames.items()):
         if len(found) > _MOST_LOOSE:
-            raise LongTrackError(
+            raise TrackError(
                 f"frame {frame} has {len(found)} boxes without a track, expected at most "
                 f"{_MOST_LOOSE}"
             )

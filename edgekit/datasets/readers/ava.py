@@ -25,7 +25,7 @@ from edgekit.datasets._locations import VideoFinder
 from edgekit.datasets._parts import part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
-from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller
+from edgekit.datasets.readers._tracks import TrackError, TrackFiller
 from edgekit.datasets.video_facts import facts_of
 from edgekit.errors import MediaError
 
@@ -153,7 +153,14 @@ def _video(
     width, height = facts.width, facts.height
     tubes: list[TruthTube] = []
     for (person, action), keys in sorted(tracks.items()):
-        if not person and (several := _several(keys)) is not None:
+        several = _several(keys)
+        if person and several is not None:
+            origin.leave_out(
+                f"boxes of {where}, action {action}, person {person}: there are several at second "
+                f"{several:g}, and the last one is taken",
+                "Give each person a number of its own.",
+            )
+        elif several is not None:
             raise origin.wrong(
                 f"action {action} has several boxes at second {several:g}, and no person tells "
                 "them apart",
@@ -166,13 +173,13 @@ def _video(
                 spans.append([])
             spans[-1].append((second, box))
         for span in spans:
-            frames = [
-                (min(round((second - start) * fps), facts.frames - 1), _pixels(box, width, height))
+            frames = {
+                min(round((second - start) * fps), facts.frames - 1): _pixels(box, width, height)
                 for second, box in span
-            ]
+            }
             try:
-                tubes += filler.tubes(index[action], frames)
-            except LongTrackError as error:
+                tubes += filler.tubes(index[action], frames.items())
+            except TrackError as error:
                 raise origin.wrong(str(error), where) from error
     return origin.video(name, facts.frames, (width, height), tubes, lambda _: path)
 

@@ -4,8 +4,12 @@
     ROOT/clip.mp4        the video that the file names, beside it, in ROOT or in ROOT/videos
 
 A track has one label and boxes by frame, from 0. ``outside`` ends it until its next box; between
-two boxes, missing ones are interpolated. A turned box becomes the upright box around it. The
-classes of all files are joined by name, in the order in which they come.
+two boxes, missing ones are interpolated. A turned box becomes the upright box around it. A warning
+counts tracks of other shapes, which are left out. The classes of all files are joined by name, in
+the order in which they come; the points of a skeleton are none.
+
+If a task has a step, boxes between its frames are interpolated. A warning says which frames at the
+beginning of a video are not in its task.
 
 The subset of a task names its part: Train, Test or Validation, which may serve as the test. If no
 subset does, all tasks are for both parts.
@@ -23,16 +27,18 @@ from edgekit.datasets._locations import VideoFinder
 from edgekit.datasets._parts import missing_part, of_part, part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin
-from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller, upright
+from edgekit.datasets.readers._tracks import TrackError, TrackFiller, upright
 from edgekit.datasets.readers._xml import UnreadableXml, parse
-from edgekit.errors import AnnotationError
+from edgekit.datasets.video_facts import facts_of
+from edgekit.errors import AnnotationError, MediaError
 from edgekit.files.reading import path_below
 
 __all__ = ["read_cvat"]
 
 _MOST_BYTES = 1 << 26
 _LAYOUT = "CVAT for video 1.1"
-_BOX = ("annotations", "track", "box")
+_TRACK = ("annotations", "track")
+_BOX = (*_TRACK, "box")
 _SUBSETS = "In CVAT, give each task the subset Train or Test, and export it again."
 
 
@@ -40,6 +46,7 @@ _SUBSETS = "In CVAT, give each task the subset Train or Test, and export it agai
 class _Track:
     label: str
     boxes: list[tuple[int, Sequence[float] | None]] = field(default_factory=list)
+    shape: str = ""
 
 
 class _CvatFile:
@@ -58,8 +65,10 @@ class _CvatFile:
         if path == _BOX:
             box = None if values.get("outside", "0") in ("1", "true") else _box(values)
             self.tracks[-1].boxes.append((int(values["frame"]), box))
-        elif path == ("annotations", "track"):
+        elif path == _TRACK:
             self.tracks.append(_Track(values["label"]))
+        elif path[:2] == _TRACK and len(path) == 3:
+            self.tracks[-1].shape = path[-1]
         elif path == ("annotations", "image"):
             self.pictures += 1
 
@@ -69,11 +78,15 @@ class _CvatFile:
             return
         if path[-3:] == ("labels", "label", "name"):
             self.labels.append(text)
+        elif path[-3:] == ("labels", "label", "parent"):  # it comes after the name
+            self.labels.pop()
         elif len(path) <= 5 and path[-1] in (
             "size",
             "mode",
             "source",
+            "start_frame",
             "stop_frame",
+            "frame_filter",
             "subset",
             "width",
             "height",
@@ -152,26 +165,68 @@ def _video(
         )
     if "tasks" in file.facts:
         raise origin.wrong("it is the export of a project", hint="In CVAT, export each task.")
+    _tell_what_is_not_read(origin, file)
     for name in file.labels:
         classes.setdefault(name, len(classes))
-    filler = TrackFiller(len(content))
+    tubes = _tubes(origin, file.tracks, classes, TrackFiller(len(content)))
+    named = PurePosixPath(file.facts.get("source") or origin.path.stem).name
+    name = named
+    with contextlib.suppress(ValueError):  # ``path_of`` raises it again
+        if (beside := path_below(origin.path.parent, named)).exists():
+            name = str(beside.relative_to(root))
+        frames += _rest_of_step(finder.path_of(name), frames, file.facts.get("frame_filter", ""))
+    video = origin.video(name, frames, size, tubes, finder.path_of)
+    return video, file.facts.get("subset", "")
+
+
+def _tell_what_is_not_read(origin: Origin, file: _CvatFile) -> None:
+    """Says which tracks are left out, and which frames nobody has annotated."""
+    if others := [track.shape for track in file.tracks if track.shape]:
+        origin.leave_out(
+            f"tracks that are no boxes ({', '.join(sorted(set(others)))}): {len(others)}",
+            "In CVAT, draw a box around each actor.",
+        )
+    start = file.facts.get("start_frame", "")
+    if start.isdecimal() and int(start) > 0:
+        origin.leave_out(
+            f"frames before {start}, the first frame of its task. They count as frames without an "
+            "action",
+            "In CVAT, annotate the whole video, or cut it before you make the task.",
+        )
+
+
+def _tubes(
+    origin: Origin, tracks: Sequence[_Track], classes: Mapping[str, int], filler: TrackFiller
+) -> list[TruthTube]:
     tubes: list[TruthTube] = []
-    for number, track in enumerate(file.tracks):
+    for number, track in enumerate(tracks):
         which = f"track {number}"
         with leaving_out_faults():
             if track.label not in classes:
                 raise origin.wrong(f"its label '{track.label}' is not in the list", which)
             try:
                 tubes += filler.tubes(classes[track.label], track.boxes)
-            except LongTrackError as error:
+            except TrackError as error:
                 raise origin.wrong(str(error), which) from error
-    named = PurePosixPath(file.facts.get("source") or origin.path.stem).name
-    name = named
-    with contextlib.suppress(ValueError):  # ``path_of`` raises it again
-        if (beside := path_below(origin.path.parent, named)).exists():
-            name = str(beside.relative_to(root))
-    video = origin.video(name, frames, size, tubes, finder.path_of)
-    return video, file.facts.get("subset", "")
+    return tubes
+
+
+def _rest_of_step(path: Path, frames: int, chosen: str) -> int:
+    """Returns the number of frames between the last one of a task with a step and the video's end.
+
+    Args:
+        path: Path of the video.
+        frames: Number of frames up to the last one of the task.
+        chosen: Which frames the task has, such as ``step=5``.
+    """
+    step = chosen.removeprefix("step=")
+    if not step.isdecimal() or not path.exists():
+        return 0
+    try:
+        rest = (facts_of(path).frames or frames) - frames
+    except MediaError:  # what uses the video reports it
+        return 0
+    return rest if 0 < rest < int(step) else 0
 
 
 def _box(values: Mapping[str, str]) -> Sequence[float]:

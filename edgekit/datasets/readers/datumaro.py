@@ -4,21 +4,23 @@
     ROOT/images/NAME/folder/frame_000000.jpg, or a video NAME.mp4 in ROOT or ROOT/videos
 
 Items whose names have the same folder are one video; without a folder, the file is one. ``frame``
-among an item's attributes is its index, and else its place in the order of names. A box's
-``track_id`` joins it to its tube, ``outside`` hides it, and boxes that are missing between two of a
-track are interpolated. Boxes without tracks are joined where they overlap most. A box with a
-``rotation``, in degrees about its centre, becomes the upright box around it.
+among an item's attributes is its index. Without it, that is the place of its picture in the folder,
+or of its name among the names if the pictures are not there. A box's ``track_id`` joins it to its
+tube, ``outside`` hides it, and boxes that are missing between two of a track are interpolated.
+Boxes without tracks are joined where they overlap most. A box with a ``rotation``, in degrees about
+its centre, becomes the upright box around it. A warning counts shapes that are no boxes.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from edgekit.datasets._faults import leaving_out_faults
+from edgekit.datasets._locations import VIDEO_ENDINGS, pictures_in, places_among
 from edgekit.datasets._parts import files_of_part, part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin
@@ -27,6 +29,10 @@ from edgekit.errors import AnnotationError
 from edgekit.files.reading import path_below
 
 __all__ = ["read_datumaro"]
+
+_WITHOUT_PLACE = ("label", "caption")
+"""Types of annotations that are of a whole picture."""
+
 _Plain = str | int | float | bool | None
 
 
@@ -92,6 +98,7 @@ def read_datumaro(root: Path, *, split: int = 1, part: str = "test") -> Truth:
         origin = Origin(path, "datumaro")
         file, size = origin.decode(_DatumaroFile, "categories and items")
         filler = TrackFiller(size)
+        _tell_other_shapes(origin, file.items)
         names = [label.name for label in file.categories.label.labels]
         if classes and names != classes:
             raise origin.wrong("its labels are not those of the other files")
@@ -105,6 +112,20 @@ def read_datumaro(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     return Truth(classes, videos, part_in(paths[0].stem))
 
 
+def _tell_other_shapes(origin: Origin, items: Sequence[_Item]) -> None:
+    others = Counter(
+        one.type
+        for item in items
+        for one in item.annotations
+        if one.type not in _WITHOUT_PLACE and (one.type != "bbox" or one.bbox is None)
+    )
+    if others:
+        origin.leave_out(
+            f"annotations that are no boxes ({', '.join(sorted(others))}): {others.total()}",
+            "Draw boxes around the actors.",
+        )
+
+
 def _video(
     origin: Origin, root: Path, folder: str, items: list[_Item], classes: int, filler: TrackFiller
 ) -> VideoTruth:
@@ -113,47 +134,69 @@ def _video(
     name = origin.path.stem if folder == "." else folder
     where = f"video '{name}'"
     items.sort(key=lambda item: natural_key(item.id))
-    tracks: dict[tuple[str, int], dict[int, Sequence[float] | None]] = defaultdict(dict)
+    tracks: dict[tuple[str, int], list[tuple[int, Sequence[float] | None]]] = defaultdict(list)
     loose: dict[int, list[tuple[int, Sequence[float]]]] = defaultdict(list)
-    size, last = (0, 0), 0
-    for place, item in enumerate(items):
-        frame = place if item.attr.frame is None else item.attr.frame
-        if not isinstance(frame, int) or frame < 0:
-            raise origin.wrong(f"frame {frame!r:.40} of item '{item.id}'", where)
-        last = max(last, frame)
-        picture = item.media or item.image
-        if picture is not None and picture.size is not None:
-            size = picture.size[1], picture.size[0]
-        for one in item.annotations:
-            if one.type != "bbox" or one.bbox is None:
-                continue
-            if one.label_id is None or not 0 <= one.label_id < classes:
-                raise origin.wrong(f"label {one.label_id}, expected 0 to {classes - 1}", where)
-            x, y, width, height = one.bbox
-            turn = one.attributes.rotation
-            box = upright(
-                [x, y, x + width, y + height], turn if isinstance(turn, int | float) else 0
-            )
-            track = one.attributes.track_id
-            if track is None:
-                loose[frame].append((one.label_id, box))
-            else:
-                hidden = one.attributes.outside is True
-                tracks[str(track), one.label_id][frame] = None if hidden else box
+    size = (0, 0)
     try:
+        path = _path_of(root, origin.path.stem, "" if folder == "." else folder)
+        places, last = _places(path, items)
+        for place, item in zip(places, items, strict=True):
+            picture = item.media or item.image
+            if picture is not None and picture.size is not None:
+                size = picture.size[1], picture.size[0]
+            for one in item.annotations:
+                if one.type == "bbox" and one.bbox is not None:
+                    _add(one, one.bbox, place, classes, tracks, loose)
         tubes: list[TruthTube] = linked_tubes(loose)
         for (_, label), keys in tracks.items():
-            tubes += filler.tubes(label, keys.items())
-        path = _path_of(root, origin.path.stem, "" if folder == "." else folder)
+            tubes += filler.tubes(label, keys)
     except ValueError as error:
         raise origin.wrong(str(error), where) from error
     return origin.video(name, last + 1, size, tubes, lambda _: path)
 
 
+def _places(path: Path, items: list[_Item]) -> tuple[list[int], int]:
+    """Returns the frame of each item, and the last frame of the video."""
+    places = list(range(len(items)))
+    last = 0
+    if any(item.attr.frame is None for item in items):
+        stems = {PurePosixPath(name).stem: place for name, place in pictures_in(path).items()}
+        names = [PurePosixPath(item.id).name for item in items]
+        if (found := places_among(stems, names)) is not None:
+            places, last = found, len(stems) - 1
+    for number, item in enumerate(items):
+        frame = item.attr.frame
+        if frame is not None:
+            if not isinstance(frame, int) or frame < 0:
+                raise ValueError(f"frame {frame!r:.40} of item '{item.id}'")
+            places[number] = frame
+    return places, max(last, *places)
+
+
+def _add(
+    one: _Box,
+    sides: Sequence[float],
+    frame: int,
+    classes: int,
+    tracks: dict[tuple[str, int], list[tuple[int, Sequence[float] | None]]],
+    loose: dict[int, list[tuple[int, Sequence[float]]]],
+) -> None:
+    """Adds a box to its track, or to the boxes of a frame that have none."""
+    if one.label_id is None or not 0 <= one.label_id < classes:
+        raise ValueError(f"label {one.label_id}, expected 0 to {classes - 1}")
+    x, y, width, height = sides
+    turn = one.attributes.rotation
+    box = upright([x, y, x + width, y + height], turn if isinstance(turn, int | float) else 0)
+    track = one.attributes.track_id
+    if track is None:
+        loose[frame].append((one.label_id, box))
+    else:
+        hidden = one.attributes.outside is True
+        tracks[str(track), one.label_id].append((frame, None if hidden else box))
+
+
 def _path_of(root: Path, subset: str, folder: str) -> Path:
     """Returns the folder of a video's pictures, or its file; the usual folder if none exists."""
-    from edgekit.datasets._locations import VIDEO_ENDINGS
-
     own = folder or subset
     tried = [("images", f"{subset}/{folder}".rstrip("/")), ("images", own)]
     tried += [(place, own + ending) for place in ("", "videos") for ending in VIDEO_ENDINGS]

@@ -25,7 +25,7 @@ from edgekit.datasets._locations import VideoFinder
 from edgekit.datasets._parts import part_in
 from edgekit.datasets.annotations import MOST_FRAMES, Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
-from edgekit.datasets.readers._tracks import LongTrackError, TrackFiller, upright
+from edgekit.datasets.readers._tracks import TrackError, TrackFiller, upright
 from edgekit.datasets.video_facts import VideoFacts, facts_of
 from edgekit.errors import MediaError
 
@@ -115,7 +115,7 @@ def _video(
             try:
                 for label in region.labels:
                     tubes += filler.tubes(classes.setdefault(label, len(classes)), keys, frames)
-            except LongTrackError as error:
+            except TrackError as error:
                 raise origin.wrong(str(error), which) from error
     return origin.video(name, frames, (facts.width, facts.height), tubes, lambda _: path)
 

@@ -21,7 +21,7 @@ from edgekit.datasets._faults import leaving_out_faults
 from edgekit.datasets._locations import VideoFinder
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.readers._origin import Origin
-from edgekit.datasets.readers._tracks import LongTrackError, linked_tubes
+from edgekit.datasets.readers._tracks import TrackError, linked_tubes
 from edgekit.files.reading import path_below, read_regular, without_mark
 
 __all__ = ["read_yowo"]
@@ -116,7 +116,7 @@ def _video(root: Path, name: str, classes: int, finder: VideoFinder) -> VideoTru
     origin = Origin(folder, "yowo")
     try:
         tubes = linked_tubes(frames)
-    except LongTrackError as error:
+    except TrackError as error:
         raise origin.wrong(str(error), f"video '{name}'") from error
     return origin.video(name, count, size, tubes, lambda _: path)
 

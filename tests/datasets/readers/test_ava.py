@@ -185,3 +185,13 @@ def test_files_with_a_byte_order_mark_are_read(
     path = clip(dataset(tmp_path, f"\ufeff{header}{LINES}") / "videos/1j20qq1JyX4.mp4")
     (video,) = read_truth("ava", tmp_path).videos
     assert (video.path, len(video.tubes)) == (path, 2)
+
+
+def test_several_boxes_of_a_person_at_one_second_are_said(
+    tmp_path: Path, clip: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    line = "1j20qq1JyX4,0000,0.500,0.500,1.000,1.000,12,1\n"
+    clip(dataset(tmp_path, LINES + line) / "videos/1j20qq1JyX4.mp4")
+    (video,) = read_truth("ava", tmp_path).videos
+    assert video.tubes[0].boxes[0].tolist() == [32, 24, 64, 48]
+    assert "person 1: there are several at second 0, and the last one is taken" in caplog.text

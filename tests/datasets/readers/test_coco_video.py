@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edgekit.datasets._faults import collected_faults
 from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError
 
@@ -49,6 +50,11 @@ def youtube_vis(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+BOX = {"category_id": 805, "track_id": 2, "image_id": 11}
+TWICE = [{**BOX, "bbox": [x, 0, 10, 20]} for x in (0, 9)]
+WITHOUT_INDEX = [{**image, "frame_index": None} for image in tao()["images"]]
+
+
 def write(root: Path, content: Any) -> Path:
     (root / "annotations").mkdir()
     (root / "annotations/train.json").write_text(json.dumps(content))
@@ -82,13 +88,12 @@ def test_tracks_with_a_list_of_boxes_are_read(tmp_path: Path) -> None:
     assert (second.start, second.boxes.tolist()) == (2, [[5, 6, 8, 10]])
 
 
-def test_many_boxes_without_tracks_are_read(tmp_path: Path) -> None:
+def test_many_boxes_without_tracks_are_joined(tmp_path: Path) -> None:
     content = tao(tuple(range(1, 3001)))
     one = {"category_id": 805, "bbox": [0, 0, 10, 20]}
     content["annotations"] = [{**one, "image_id": 10 + n} for n in range(1, 3001)] * 3
     (video,) = read_truth("coco-video", write(tmp_path, content), part="train").videos
-    assert len(video.tubes) == 9000
-    assert sorted(tube.start for tube in video.tubes) == sorted([*range(3000)] * 3)
+    assert [(tube.start, tube.end) for tube in video.tubes] == [(0, 2999)] * 3
 
 
 @pytest.mark.parametrize(
@@ -97,7 +102,14 @@ def test_many_boxes_without_tracks_are_read(tmp_path: Path) -> None:
         ({"images": [], "annotations": [], "categories": []}, "missing required field `videos`"),
         (tao(categories=[]), "category 805 is not among the categories"),
         (youtube_vis(bboxes=[None]), "1 boxes of a track for 3 pictures"),
-        (tao(videos=[{"id": 4, "name": "a"}], images=[]), "1 frames of 0x0"),
+        (tao(videos=[{"id": 4, "name": "a"}], images=[], annotations=[]), "1 frames of 0x0"),
+        (tao(videos=[]), "videos that it does not list: 2, such as that of image_id 11"),
+        (tao(images=tao((1, 5))["images"]), "does not list: 1, such as that of image_id 13"),
+        (tao(videos=tao()["videos"] * 2), "2 of its videos have the id 4"),
+        (tao(images=tao()["images"] * 2), "2 of its images have the id 11"),
+        (tao(categories=CATEGORIES * 2), "2 of its categories have the id 9"),
+        (tao(annotations=TWICE), "track 2 has several boxes in frame 0"),
+        (tao(images=WITHOUT_INDEX), "not each of them has a frame_index of its own"),
         (
             {**youtube_vis(), "videos": [{"id": 1, "name": "../a", "length": 3}]},
             "not a path inside",
@@ -131,3 +143,36 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, tao()) / "annotations/train.json"
     path.write_text(f"\ufeff{path.read_text()}")
     assert len(read_truth("coco-video", tmp_path, part="train").videos) == 1
+
+
+def test_pictures_without_an_index_are_found_by_their_names(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    clip(write(tmp_path, tao(images=WITHOUT_INDEX)) / "frames/train/LaSOT/kite", 6)
+    (video,) = read_truth("coco-video", tmp_path, part="train").videos
+    assert [(tube.start, tube.end) for tube in video.tubes] == [(0, 2)]
+
+
+def test_a_picture_that_is_missing_among_others_is_named(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    path = clip(write(tmp_path, tao()) / "frames/train/LaSOT/kite", 6)
+    (path / "00003.jpg").unlink()
+    with pytest.raises(AnnotationError, match="missing: 1 of 3, such as '00003"):
+        read_truth("coco-video", tmp_path, part="train")
+
+
+def test_crowds_and_masks_without_a_box_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    crowd = {**BOX, "track_id": 3, "iscrowd": 1, "bbox": [0, 0, 64, 48]}
+    mask = {**BOX, "track_id": 4, "segmentation": [[0, 0, 9, 0, 9, 9]]}
+    write(tmp_path, tao(annotations=[*tao()["annotations"], crowd, mask]))
+    for part in ("train", "train"):
+        (video,) = read_truth("coco-video", tmp_path, part=part).videos
+        assert len(video.tubes) == 1
+    (line,) = [record.message for record in caplog.records]
+    assert "boxes of crowds (iscrowd): 1, and annotations without a box: 1." in line
+    with collected_faults() as faults:
+        read_truth("coco-video", tmp_path, part="train")
+    assert [fault.message in line for fault in faults] == [True]

@@ -243,3 +243,58 @@ def test_a_video_may_be_in_one_task_of_each_part(tmp_path: Path) -> None:
     (tmp_path / "c.xml").unlink()
     found = check_dataset(DatasetChoice(tmp_path)).faults
     assert "The video is in the training part and in the test part." in [one.what for one in found]
+
+
+def test_tracks_of_other_shapes_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    skeleton = '<skeleton frame="0"><points label="nose" outside="0" points="5,5"/></skeleton>'
+    mask = '<mask frame="0" outside="0" rle="4, 2" left="1" top="1" width="3" height="2"/>'
+    shapes = ('<polygon frame="0" outside="0" points="1,1;9,1;9,9"/>', skeleton, mask)
+    more = "".join(f'<track id="1" label="walk">{shape}</track>' for shape in shapes)
+    (tmp_path / "a.xml").write_text(export(TRACKS + more))
+    (video,) = read_truth("cvat", tmp_path).videos
+    assert [tube.start for tube in video.tubes] == [4]
+    assert "tracks that are no boxes (mask, polygon, skeleton): 3." in caplog.text
+    faults = check_dataset(DatasetChoice(tmp_path)).faults
+    assert sum("no boxes (mask, polygon, skeleton): 3." in fault.what for fault in faults) == 1
+
+
+def test_the_points_of_a_skeleton_are_no_classes(tmp_path: Path) -> None:
+    """CVAT lists them as labels, each with the label of its skeleton behind its name."""
+    nose = "<label><name>nose</name><color/><attributes/><parent>jump</parent></label></labels>"
+    (tmp_path / "a.xml").write_text(export(meta=META.replace("</labels>", nose)))
+    assert read_truth("cvat", tmp_path).classes == ["walk", "jump"]
+
+
+def test_several_boxes_of_a_track_in_a_frame_are_refused(tmp_path: Path) -> None:
+    boxes = f'<box frame="3" {SIDES}/>' * 2
+    (tmp_path / "a.xml").write_text(export(f'<track id="0" label="walk">{boxes}</track>'))
+    assert len(read_truth("cvat", tmp_path).videos[0].tubes) == 1  # they are equal
+    boxes += '<box frame="3" xtl="20" ytl="1" xbr="29" ybr="9"/>'
+    (tmp_path / "a.xml").write_text(export(f'<track id="0" label="walk">{boxes}</track>'))
+    with pytest.raises(AnnotationError, match="track 0: a track has several boxes in frame 3"):
+        read_truth("cvat", tmp_path)
+
+
+@pytest.mark.parametrize(("last", "frames"), [(25, 30), (20, 21)])
+def test_a_step_may_end_before_the_video(
+    tmp_path: Path, clip: Callable[..., Path], last: int, frames: int
+) -> None:
+    clip(tmp_path / "gym.mp4")
+    meta = (
+        META.replace("<size>30<", "<size>5<")
+        .replace("<stop_frame>29<", f"<stop_frame>{last}<")
+        .replace("<frame_filter></frame_filter>", "<frame_filter>step=5</frame_filter>")
+    )
+    (tmp_path / "a.xml").write_text(export(meta=meta))
+    assert read_truth("cvat", tmp_path).videos[0].frames == frames
+
+
+def test_frames_before_the_first_of_a_task_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    meta = META.replace("<start_frame>0<", "<start_frame>4<")
+    (tmp_path / "a.xml").write_text(export(meta=meta))
+    read_truth("cvat", tmp_path)
+    assert "frames before 4, the first frame of its task" in caplog.text

@@ -62,6 +62,28 @@ def test_a_turned_box_becomes_the_box_around_it(tmp_path: Path) -> None:
     assert tube.boxes[0] == pytest.approx([5, 15, 35, 35])
 
 
+def test_pictures_without_a_frame_are_found_by_their_names(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    """Every third picture of the folder was annotated."""
+    found = [{**item(0, box(n)), "id": f"v/{n:05d}", "attr": {}} for n in (1, 4, 7)]
+    path = clip(write(tmp_path, *found) / "images/v", 10)
+    (video,) = read_truth("datumaro", tmp_path).videos
+    assert (video.frames, [(tube.start, tube.end) for tube in video.tubes]) == (10, [(0, 6)])
+    (path / "00004.jpg").unlink()
+    with pytest.raises(AnnotationError, match="missing: 1 of 3, such as '00004'"):
+        read_truth("datumaro", tmp_path)
+
+
+def test_shapes_that_are_no_boxes_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = [box(1, type=name, bbox=None) for name in ("polygon", "mask", "label", "mask")]
+    write(tmp_path, item(0, box(4), *others))
+    assert len(read_truth("datumaro", tmp_path).videos[0].tubes) == 1
+    assert "annotations that are no boxes (mask, polygon): 3." in caplog.text
+
+
 def test_folders_are_videos_and_files_are_parts(tmp_path: Path) -> None:
     write(tmp_path, item(0, folder="a/"), item(0, folder="b/"), name="train")
     write(tmp_path, item(0, folder="c/"), name="test")
@@ -77,6 +99,7 @@ def test_folders_are_videos_and_files_are_parts(tmp_path: Path) -> None:
         (item(0, attr={"frame": -1}), "frame -1 of item 'frame_000000'"),
         (item(0, image=None), "1 frames of 0x0"),
         (item(0, folder="../"), "not a path inside"),
+        (item(0, box(1), box(9)), "a track has several boxes in frame 0"),
         (item(0, *[box(1, attributes={})] * 257), "frame 0 has 257 boxes without a track"),
         (item(0, folder="9" * 5000 + "/"), "cannot be resolved inside"),
         (item(0, box(1, bbox=[1, 2, 3])), "expected categories and items"),
