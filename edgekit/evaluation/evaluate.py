@@ -203,7 +203,7 @@ def run_evaluation(options: EvaluateOptions, progress: Progress = SILENT) -> Eva
         if options.detections is not None:
             saved = open_detections(options.detections)
         else:
-            bundle, truth = _chosen(options)
+            bundle, truth = _chosen(options, compared)
             if options.host:
                 # Only this needs a connection, and the code for it.
                 from edgekit.evaluation.devices import evaluate_elsewhere, runs_here
@@ -255,8 +255,8 @@ def _completed(
     return result
 
 
-def _chosen(options: EvaluateOptions) -> tuple[Bundle, Truth]:
-    """Returns the bundle, and the annotated videos in its classes."""
+def _chosen(options: EvaluateOptions, compared: EvalResult | None) -> tuple[Bundle, Truth]:
+    """Returns the bundle, and the annotated videos in its classes, if they can be compared."""
     assert options.root is not None  # checked by the options
     truth = read_truth(options.dataset or "json", options.root, split=options.split)
     bundle = take(
@@ -265,7 +265,12 @@ def _chosen(options: EvaluateOptions) -> tuple[Bundle, Truth]:
         another=another_bundle("eval"),
         fits=runnable(lambda _: options.session),
     )
-    return bundle, in_classes_of(bundle.manifest.classes, truth)
+    truth = in_classes_of(bundle.manifest.classes, truth)
+    if compared is not None:
+        from edgekit.metrics.analysis.comparison import refuse_other_videos
+
+        refuse_other_videos(truth, compared)
+    return bundle, truth
 
 
 def _detect(

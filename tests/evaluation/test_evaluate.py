@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,25 @@ def test_results_are_kept_in_the_cache_and_need_none(
     third = edgekit.evaluate(default_bundle(), root=root, session=ONE)
     assert third.frame_map == first.frame_map
     assert "will not be kept" in caplog.text
+
+
+def test_other_videos_are_refused_before_any_is_processed(root: Path, tmp_path: Path) -> None:
+    saved, results = tmp_path / "saved.json", tmp_path / "results"
+    edgekit.evaluate(default_bundle(), root=root, session=ONE, save_detections=saved)
+    clips = shutil.copytree(root, tmp_path / "clips", symlinks=True)
+    content = json.loads((root / "annotations.json").read_text())
+    name, video = next(iter(content["videos"].items()))
+    more = {**video, "tubes": [*video["tubes"], video["tubes"][0]]}
+    for videos, words in (
+        ({**content["videos"], name: more}, f"annotations of '{name}' differ"),
+        ({name: video}, "their videos differ: 1 videos, and 2"),
+    ):
+        (clips / "annotations.json").write_text(json.dumps({**content, "videos": videos}))
+        with pytest.raises(AnnotationError, match=words):
+            edgekit.evaluate(
+                default_bundle(), root=clips, session=ONE, compare=saved, results=results
+            )
+    assert not results.exists()
 
 
 @pytest.mark.parametrize(

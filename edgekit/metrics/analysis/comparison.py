@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edgekit.datasets.annotations import Truth, TruthTube
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.metrics.analysis.bootstrap import frame_maps, video_maps
 from edgekit.metrics.eval_result import EvalResult
@@ -14,7 +15,14 @@ from edgekit.metrics.video_map import THRESHOLDS
 from edgekit.metrics.video_scores import VideoScores
 from edgekit.runtime.types import Array
 
-__all__ = ["FEW_VIDEOS", "Comparison", "Difference", "compare", "verdicts"]
+__all__ = [
+    "FEW_VIDEOS",
+    "Comparison",
+    "Difference",
+    "compare",
+    "refuse_other_videos",
+    "verdicts",
+]
 
 FEW_VIDEOS = 20
 """Number of videos below which the intervals are too narrow, and a report should say so."""
@@ -90,28 +98,55 @@ def compare(this: EvalResult, other: EvalResult, *, seed: int = 0) -> Comparison
     return Comparison(count, {"0.5": _difference(frames)}, video)
 
 
+def refuse_other_videos(truth: Truth, other: EvalResult) -> None:
+    """Raises, before hours of detection, if no evaluation of these videos can be compared.
+
+    Videos that the other evaluation lacks are no reason: they may fail here, as they did there.
+
+    Args:
+        truth: Ground truth of the videos to evaluate.
+        other: Evaluation to compare with.
+
+    Raises:
+        AnnotationError: The evaluation has other classes, videos or annotations.
+        UsageError: It has only one video.
+    """
+    _refuse_other_classes(truth.classes, other)
+    ours = {video.name: video for video in truth.videos}
+    for video in other.videos:
+        if video.name not in ours:
+            raise _differ_in_videos(len(ours), len(other.videos), video.name)
+        _refuse_other_truth(ours[video.name].frames, ours[video.name].tubes, video)
+    _refuse_single(other)
+
+
 def _in_order(this: EvalResult, other: EvalResult) -> EvalResult:
     """Returns the other evaluation with its videos in the order of this one, if both fit."""
-    if this.classes != other.classes:
-        raise _differ("classes", ", ".join(this.classes), ", ".join(other.classes))
+    _refuse_other_classes(this.classes, other)
     ours, theirs = ({video.name: video for video in one.videos} for one in (this, other))
     if ours.keys() != theirs.keys():
-        missing = min(ours.keys() ^ theirs.keys())
-        raise _differ(
-            "videos", f"{len(ours)} videos", f"{len(theirs)}; only one of them has '{missing}'"
-        )
+        raise _differ_in_videos(len(ours), len(theirs), min(ours.keys() ^ theirs.keys()))
     for name, video in ours.items():
-        if not _same_truth(video, theirs[name]):
-            one, two = map(_described, (video, theirs[name]))
-            raise _differ(
-                f"annotations of '{name}'", one, two if one != two else "others of that number"
-            )
-    if len(ours) < _LEAST_VIDEOS:
+        _refuse_other_truth(video.length, video.truth, theirs[name])
+    _refuse_single(other)
+    return replace(other, videos=[theirs[name] for name in ours])
+
+
+def _refuse_other_classes(classes: Sequence[str], other: EvalResult) -> None:
+    if list(classes) != other.classes:
+        raise _differ("classes", ", ".join(classes), ", ".join(other.classes))
+
+
+def _refuse_single(other: EvalResult) -> None:
+    if len(other.videos) < _LEAST_VIDEOS:
         raise UsageError(
             "A comparison draws videos at random, and needs at least 2; found 1.",
             hint="Save the detections of more videos.",
         )
-    return replace(other, videos=[theirs[name] for name in ours])
+
+
+def _differ_in_videos(ours: int, theirs: int, missing: str) -> AnnotationError:
+    return _differ("videos", f"{ours} videos", f"{theirs}; only one of them has '{missing}'")
 
 
 def _differ(what: str, ours: str, theirs: str) -> AnnotationError:
@@ -122,22 +157,26 @@ def _differ(what: str, ours: str, theirs: str) -> AnnotationError:
     )
 
 
-def _same_truth(one: VideoScores, other: VideoScores) -> bool:
-    return (
-        one.length == other.length
-        and len(one.truth) == len(other.truth)
+def _refuse_other_truth(length: int, tubes: Sequence[TruthTube], other: VideoScores) -> None:
+    if (
+        length == other.length
+        and len(tubes) == len(other.truth)
         and all(
             (a.label, a.start, a.boxes.shape) == (b.label, b.start, b.boxes.shape)
             # Saved boxes are rounded to four digits.
             and np.allclose(a.boxes, b.boxes, rtol=0, atol=1e-3)
-            for a, b in zip(one.truth, other.truth, strict=True)
+            for a, b in zip(tubes, other.truth, strict=True)
         )
+    ):
+        return
+    one, two = _described(length, tubes), _described(other.length, other.truth)
+    raise _differ(
+        f"annotations of '{other.name}'", one, two if one != two else "others of that number"
     )
 
 
-def _described(video: VideoScores) -> str:
-    boxes = sum(len(tube.boxes) for tube in video.truth)
-    return f"{boxes} boxes in {video.length} frames"
+def _described(length: int, tubes: Sequence[TruthTube]) -> str:
+    return f"{sum(len(tube.boxes) for tube in tubes)} boxes in {length} frames"
 
 
 def _difference(values: Array) -> Difference:
