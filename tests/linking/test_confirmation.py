@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edgekit import Detector, make_linker, open_source
 from edgekit.assets import default_bundle
+from edgekit.errors import UsageError
 from edgekit.linking.choices import LINKS
 from edgekit.linking.confirmation import ConfirmedLinker
 from edgekit.linking.published import LinkUpdate, LiveTube
@@ -265,3 +266,21 @@ def test_a_tube_that_is_lost_for_longer_than_it_remembers_still_ends(others):
     (tube,) = closed
     assert (tube.id, tube.end) == (0, 199)
     assert 50 <= len(tube.boxes) <= 100
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_all_tubes_need_as_many_detections_as_those_that_count(link):
+    seen = Detections(np.array([[10.0, 10, 40, 60]]), np.array([[0.8, 0.0]]))
+    for count, least, tubes in ((3, 4, 0), (4, 4, 1), (3, 3, 1)):
+        linker = make_linker(link, 2, min_hits=4)
+        linker.count_from(score=0.3, min_hits=least)
+        for _ in range(count):
+            linker.update(seen)
+        assert len(linker.linker.finish()) == tubes, (count, least)
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("classes", [1, 3])
+def test_scores_of_another_number_of_classes_are_refused(link, classes):
+    with pytest.raises(UsageError, match=f"Expected scores of 2 classes; found {classes}"):
+        make_linker(link, 2).update(Detections.empty(classes))

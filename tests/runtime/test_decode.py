@@ -97,8 +97,8 @@ def test_saturated_scores_still_rank_by_logit() -> None:
 
 def test_very_low_logits_give_no_warning_and_no_score() -> None:
     outputs = heads(np.random.default_rng(0), 1, 4, 4)
-    outputs["hm"][:] = -80
-    assert peaks(outputs, 3, 1)[:, 4].max() < 1e-30
+    outputs["hm"][:] = -90  # the exponential of 90 is no float32
+    assert peaks(outputs, 3, 1)[:, 4].tolist() == [0, 0, 0]
 
 
 def test_classes_of_one_cell_share_a_box() -> None:
