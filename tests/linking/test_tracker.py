@@ -373,9 +373,9 @@ def test_the_history_of_a_slow_source_is_limited_in_time() -> None:
     assert max(sizes[20:]) <= max(sizes[:20])
     still = OnlineLinker(2, history=50)
     for index in range(500):
-        still.update(found((100, 100, [0.8, 0.0])), index / 5)
+        still.update(found((100, 100, [0.8, 0.0])), index / 8)  # 16 of its steps are exactly 50
     (tube,) = still.finish()
-    assert (tube.start, tube.end) == (490, 499)
+    assert (tube.start, tube.end) == (484, 499)
 
 
 def test_while_nothing_moves_no_time_passes_for_tracks() -> None:
@@ -575,6 +575,14 @@ def test_a_look_stands_for_the_frames_that_are_nearest_to_it(every):
     assert (tube.start, tube.end) == (10 * every - half, 19 * every + half)
     assert len(tube.boxes) == len(tube.scores) == len(tube.observed) == tube.end - tube.start + 1
     assert tube.observed.sum() == 10
+
+
+def test_the_first_look_at_a_source_stands_for_its_own_frame_alone():
+    linker = OnlineLinker(2, min_length=0)
+    linker.update(walking(0))
+    assert linker.skip(5) == []
+    (tube,) = linker.finish()
+    assert (tube.start, tube.end) == (0, 0)
 
 
 @pytest.mark.parametrize("every", [2, 3, 5, 8])

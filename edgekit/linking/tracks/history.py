@@ -113,9 +113,11 @@ class History:
         if self._frames is not None:
             # Later rows are kept: a track that is lost for long still ends as something.
             end = int(np.flatnonzero(self.table.seen[rows]).max(initial=-1)) + 1
-            begin = max(0, end - self._frames)
-            ages = np.cumsum(self.table.elapsed[rows[begin:end]][::-1])
-            rows = rows[end - int(np.searchsorted(ages, self._frames, "right")) :]
+            before = rows[:end]
+            frames, times = self.table.frame[before], np.cumsum(self.table.elapsed[before])
+            recent = frames > frames[-1:] - self._frames
+            recent &= times > times[-1:] - self._frames
+            rows = rows[end - int(recent.sum()) :]
         return Rows(*(column[rows] for column in self.table))
 
     def _tidy(self, alive: Array, room: int) -> None:
