@@ -43,7 +43,7 @@ def listed(names: Collection[str], between: str = ", ") -> str:
     return between.join(islice(names, _LISTED)) + rest
 
 
-def plural(noun: str, count: int) -> str:
+def plural(noun: str, count: float) -> str:
     """Returns a regular noun as it follows a number: ``video`` after 1, else ``videos``."""
     return noun if count == 1 else f"{noun}s"
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
+from edgekit._printable import plural
 from edgekit.benchmarks.protocol import Lap, Ready
 from edgekit.benchmarks.report.report import Accuracy, Figures, LoadPoint, Report, Round, RowResult
 from edgekit.measuring.machine import Conditions
@@ -171,7 +172,9 @@ def _machine_notes(rounds: Sequence[Round]) -> list[str]:
         notes.append(f"The machine is hot: {heat:.0f} degrees Celsius.")
     slowed = sum(lap.throttled or 0 for lap in rounds)
     if slowed:
-        notes.append(f"Heat or a quota slowed the processor down {slowed} times.")
+        notes.append(
+            f"Heat or a quota slowed the processor down {slowed} {plural('time', slowed)}."
+        )
     return notes
 
 

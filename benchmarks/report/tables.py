@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgekit._printable import plural
 from edgekit.benchmarks.report.checks import VIDEO_THRESHOLDS
 from edgekit.benchmarks.report.operator_tables import operator_grids
 from edgekit.benchmarks.report.report import (
@@ -32,7 +33,7 @@ def header_lines(report: Report) -> list[str]:
     return [
         *_machine_lines(report.machine),
         f"{footage.name}, {footage.width}x{footage.height}: {report.frames} frames in each of "
-        f"{rounds} rounds, {report.created}",
+        f"{rounds} {plural('round', rounds)}, {report.created}",
         f"Energy: {report.energy}",
         *(line for device in report.devices or () for line in _device_lines(device)),
     ]
@@ -42,8 +43,9 @@ def _machine_lines(machine: Machine) -> tuple[str, str]:
     memory = f", {machine.memory_gib} GiB" if machine.memory_gib else ""
     governor = f", governor {machine.governor}" if machine.governor else ""
     versions = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    cores = f"{machine.cores} {plural('core', machine.cores)}"
     return (
-        f"{machine.processor} ({machine.architecture}), {machine.cores} cores{memory}{governor}",
+        f"{machine.processor} ({machine.architecture}), {cores}{memory}{governor}",
         f"{machine.system}, Python {machine.python}, {versions}",
     )
 
@@ -208,8 +210,8 @@ def _accuracy(evaluated: Sequence[tuple[int, RowResult]]) -> Grid:
     accuracy = evaluated[0][1].accuracy
     assert accuracy is not None
     return Grid(
-        f"frame-mAP and video-mAP, from 0 to 1, on {accuracy.videos} videos of {accuracy.frames} "
-        "frames in all",
+        f"frame-mAP and video-mAP, from 0 to 1, on {accuracy.videos} "
+        f"{plural('video', accuracy.videos)} of {accuracy.frames} frames in all",
         ("", "frame @0.5", *(f"video @{name}" for name in VIDEO_THRESHOLDS)),
         rows,
     )

@@ -82,7 +82,9 @@ def clear(folder: Path | None, as_json: bool) -> None:
     console = stdout_console()
     console.print(f"Freed {size_text(removed.size)} in {removed.folder}", soft_wrap=True)
     if removed.others:
-        console.print(f"{removed.others} files or folders that EdgeKit did not write were left.")
+        console.print(
+            f"Files or folders that were left, as EdgeKit did not write them: {removed.others}"
+        )
 
 
 def _folder(named: Path | None) -> Path:

@@ -248,8 +248,8 @@ def _show(root: Path, layout: str, found: Statistics) -> None:
             (
                 "videos" if name == "all" else f"{name} part",
                 f"{part.videos} {plural('video', part.videos)} ({part.found} found), "
-                f"{part.frames} frames "
-                f"({part.annotated_frames} annotated), {part.tubes} tubes",
+                f"{part.frames} {plural('frame', part.frames)} "
+                f"({part.annotated_frames} annotated), {part.tubes} {plural('tube', part.tubes)}",
             )
         )
     facts += [

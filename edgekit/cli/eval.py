@@ -264,7 +264,8 @@ def _show(result: EvalResult) -> None:
     count = len(result.tubes)
     videos = f"{count} {plural('video', count)}"
     where = f", detected by {result.device}" if result.device else ""
-    console.print(f"{videos}, {result.frames} frames, linked by {result.link}{where}.")
+    frames = f"{result.frames} {plural('frame', result.frames)}"
+    console.print(f"{videos}, {frames}, linked by {result.link}{where}.")
     for name, reason in list(result.failures.items())[:MOST_NAMED]:
         console.print(f"{name} failed: {reason}", soft_wrap=True)
     if len(result.failures) > MOST_NAMED:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit._printable import printable, printable_struct
+from edgekit._printable import plural, printable, printable_struct
 from edgekit.cli.options.bundles import BUNDLE, require_signature
 from edgekit.cli.options.shared import common_options, emit_json, stdout_console
 from edgekit.targets.bundle_choice import Named, another_bundle, take
@@ -151,13 +151,14 @@ def _loss(made: Quantization) -> dict[str, str]:
         sqnr = ", ".join(f"{head} {decibels:.1f} dB" for head, decibels in check.sqnr.items())
         rows["loss"] = (
             f"frame-mAP@0.5{truth} {check.float_map:.4f} to {check.frame_map:.4f} on "
-            f"{check.frames} frames; agreement of detections {check.agreement:.3f}"
+            f"{check.frames} {plural('frame', check.frames)}; agreement of detections "
+            f"{check.agreement:.3f}"
         ) + (sqnr and f"; {sqnr}")
     if made.tubes:
         truth = "" if made.tubes.annotated else " of the float model's own tubes"
         rows["loss of tubes"] = (
             f"video-mAP@0.5{truth} {made.tubes.float_map:.4f} to {made.tubes.video_map:.4f} on "
-            f"{made.tubes.tubes} tubes"
+            f"{made.tubes.tubes} {plural('tube', made.tubes.tubes)}"
         )
     return rows
 

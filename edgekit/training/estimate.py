@@ -58,8 +58,8 @@ class Estimate:
         workers = f" and {self.worker_memory / 1e9:.1f} GB for its workers" if with_workers else ""
         return (
             f"{self.clips:,} {plural('clip', self.clips)} with {self.frames:,} frames and "
-            f"{self.boxes:,} boxes; {self.samples:,} samples in {self.steps:,} "
-            f"{plural('step', self.steps)}{memory}{workers}."
+            f"{self.boxes:,} boxes; {self.samples:,} {plural('sample', self.samples)} in "
+            f"{self.steps:,} {plural('step', self.steps)}{memory}{workers}."
         )
 
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from edgekit._parameters import parameter
+from edgekit._printable import plural
 from edgekit.bundle import Bundle, RoundingCheck, TubeCheck
 from edgekit.measuring.timing import machine
 from edgekit.quantization.base import Reading
@@ -210,5 +211,6 @@ def _lost_tubes(made: Quantized) -> list[str]:
         return []
     return [
         f"Video-mAP@0.5 is {made.tubes.drop:.4f} lower than that of the float model, on "
-        f"{made.tubes.tubes} tubes. {parameter('max_drop')} bounds the loss of frame-mAP alone."
+        f"{made.tubes.tubes} {plural('tube', made.tubes.tubes)}. "
+        f"{parameter('max_drop')} bounds the loss of frame-mAP alone."
     ]

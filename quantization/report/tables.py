@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from edgekit._printable import plural
 from edgekit.bundle import RoundingCheck
 from edgekit.quantization.report.report import LayerRow, RoundingReport
 from edgekit.quantization.search import damage
@@ -34,10 +35,12 @@ def summary(found: RoundingReport) -> Grid:
         rows.append([what, *times, f"{row.ratio:.2f}"])
     truth = "" if check.annotated else " of float's own"
     maps = _shares(check.float_map, check.frame_map)
-    rows.append([f"frame-mAP@0.5{truth}, {check.frames} frames", *maps])
+    frames = f"{check.frames} {plural('frame', check.frames)}"
+    rows.append([f"frame-mAP@0.5{truth}, {frames}", *maps])
     if found.tubes:
         truth = "" if found.tubes.annotated else " of float's own"
-        name = f"video-mAP@0.5{truth}, {found.tubes.tubes} tubes"
+        count = found.tubes.tubes
+        name = f"video-mAP@0.5{truth}, {count} {plural('tube', count)}"
         rows.append([name, *_shares(found.tubes.float_map, found.tubes.video_map)])
     rows.append(["share of detections over 0.3 that agree", "", f"{check.agreement:.3f}", ""])
     rows += [

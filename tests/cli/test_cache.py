@@ -95,7 +95,7 @@ def test_only_what_edgekit_wrote_is_removed(cache, run, tmp_path, capsys):
     assert {path.name for path in cache.iterdir()} == left
     assert (precious / "photo").is_file()
     assert main(["cache", "clear"]) == 0
-    assert "3 files or folders that EdgeKit did not write were left" in capsys.readouterr().out
+    assert "left, as EdgeKit did not write them: 3" in capsys.readouterr().out
 
 
 def test_another_folder_is_named(run, tmp_path, cache):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit._printable import size_text
+from edgekit._printable import plural, size_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +27,8 @@ def _print_machine(console: Console, found: SystemReport) -> None:
     line = f"EdgeKit {found.edgekit}, Python {system.python} on {system.platform}"
     console.print(line, soft_wrap=True)
     features = ", ".join(cpu.features) or "no features that are known here"
-    console.print(f"CPU      {cpu.model}, {cpu.cores} cores ({features})", soft_wrap=True)
+    cores = f"{cpu.cores} {plural('core', cpu.cores)}"
+    console.print(f"CPU      {cpu.model}, {cores} ({features})", soft_wrap=True)
     console.print(f"Memory   {system.memory_gib or 'unknown'} GiB")
     console.print(f"GPU      {', '.join(found.gpus) or 'none found'}", soft_wrap=True)
     cameras = "\n         ".join(line for each in found.cameras for line in _camera(each))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edgekit._printable import printable
+from edgekit._printable import plural, printable
 from edgekit.cli.output.tables import print_table
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def print_verification(console: Console, bundles: Sequence[Bundle]) -> None:
     frames = sum(b.manifest.verification.frames for b in bundles if b.manifest.verification)
     console.print(
         "Differences are shares of an output's largest value, and same boxes is the share of the "
-        f"top boxes that agree, on {frames} frames."
+        f"top boxes that agree, on {frames} {plural('frame', frames)}."
     )
     if any(b.manifest.verification and b.manifest.verification.simulator for b in bundles):
         console.print("Simulated results are from the vendor's simulator, not from its hardware.")

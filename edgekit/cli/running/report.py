@@ -53,8 +53,8 @@ def print_report(report: SourceReport, cpu_quota: float | None = None, *, to_std
         )
     state = "Interrupted after" if summary.interrupted else "Done:"
     console.print(
-        f"{state} {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS; "
-        f"{summary.dropped} dropped, {count} {plural('tube', count)}.",
+        f"{state} {summary.frames} {plural('frame', summary.frames)} in {summary.seconds:.1f} s, "
+        f"{summary.fps:.1f} FPS; {summary.dropped} dropped, {count} {plural('tube', count)}.",
         soft_wrap=True,
     )
     _print_limits(console, cpu_quota)
@@ -84,8 +84,9 @@ def print_reports(report: RunReport, *, to_stderr: bool) -> None:
     print_table(console, headings, rows, words=2)
     state = "Interrupted after" if report.interrupted else "Done:"
     console.print(
-        f"{state} {report.frames} frames of {len(report.sources)} sources in "
-        f"{report.seconds:.1f} s, {report.fps:.1f} FPS in all; {report.dropped} dropped.",
+        f"{state} {report.frames} {plural('frame', report.frames)} of {len(report.sources)} "
+        f"sources in {report.seconds:.1f} s, {report.fps:.1f} FPS in all; "
+        f"{report.dropped} dropped.",
         soft_wrap=True,
     )
     _print_limits(console, report.cpu_quota)
@@ -102,13 +103,15 @@ def _print_limits(console: Console, cpu_quota: float | None) -> None:
     if cpu_quota is not None:
         quota = f"{round(cpu_quota, 3):g}"
         console.print(
-            f"The CPU quota of the control group limits this run to {quota} cores.", soft_wrap=True
+            f"The CPU quota of the control group limits this run to {quota} "
+            f"{plural('core', cpu_quota)}.",
+            soft_wrap=True,
         )
 
 
 def _print_skipped(console: Console, report: SourceReport, of: str = "") -> None:
     for reason, frames in report.summary.skipped.items():
-        console.print(f"{of}{_SKIPPED[reason]} left out {frames} frames.")
+        console.print(f"{of}{_SKIPPED[reason]} left out {frames} {plural('frame', frames)}.")
     if (gate := report.summary.motion_gate) is None:
         return
     if gate.threshold is None:

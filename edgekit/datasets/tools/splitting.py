@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 
 from edgekit._parameters import parameter
+from edgekit._printable import plural
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.errors import AnnotationError, UsageError
 
@@ -77,7 +78,7 @@ def split_truth(
     if len(groups) < 2:
         raise AnnotationError(
             f"Expected at least two recordings to divide; found {len(groups)} in "
-            f"{len(truth.videos)} videos.",
+            f"{len(truth.videos)} {plural('video', len(truth.videos))}.",
             hint=f"Add videos, or tell recordings by other names: {parameter('group', 'REGEX')}",
         )
     classes: dict[int, list[str]] = defaultdict(list)

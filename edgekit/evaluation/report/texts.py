@@ -92,7 +92,7 @@ def shift_lines(analysis: Analysis) -> list[str]:
     if shifts is None:
         return []
     return [
-        f"{shifts.tubes} tubes follow an annotated one. Half of them {verb} between "
+        f"Tubes that follow an annotated one: {shifts.tubes}. Half of them {verb} between "
         f"{low:+.0f} and {high:+.0f} frames from it, the median is {middle:+.0f}; "
         "negative is early."
         for verb, (low, middle, high) in (("begin", shifts.begin), ("end", shifts.end))

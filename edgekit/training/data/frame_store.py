@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit._parameters import parameter
-from edgekit._printable import size_text
+from edgekit._printable import plural, size_text
 from edgekit._progress import Progress
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.errors import MediaError, OutputError
@@ -123,9 +123,10 @@ class FrameStore:
         """
         if not need.missing:
             return
+        count = len(need.missing)
         what = (
-            f"{len(need.missing)} videos have to be stored as pictures, about "
-            f"{size_text(need.missing_bytes)}"
+            f"{count} {plural('video', count)} {'has' if count == 1 else 'have'} to be stored as "
+            f"pictures, about {size_text(need.missing_bytes)}"
         )
         if need.present_bytes + need.missing_bytes > self.most_bytes:
             raise OutputError(

@@ -126,6 +126,7 @@ def test_reports_fit_with_the_longest_class_names(width, monkeypatch, capsys):
     report = SourceReport("clip", ("b", ""), None, summary, tally, None, (), {})
     print_report(report, to_stderr=False)
     shown = capsys.readouterr().out
+    assert "Done: 1 frame in 1.0 s" in shown
     assert all(shown.count(label) == 1 + (label in classes[4:]) for label in classes[2:])
     assert "the 20 best of 30" in folded(shown.splitlines())
     sentences = ("Done:", "0 videos,")

@@ -245,7 +245,7 @@ def test_a_folder_without_pictures(tmp_path):
 def test_a_folder_with_broken_pictures_only(make_folder):
     folder = make_folder(["a.png"])
     (folder / "a.png").write_bytes(b"\x89PNG")
-    assert "None of the 1 pictures" in message_of(folder)
+    assert "none of 1 picture in" in message_of(folder)
 
 
 def test_one_picture_is_a_source(make_folder):

@@ -140,7 +140,7 @@ def test_interrupted_work_leaves_nothing_that_is_believed(tmp_path: Path) -> Non
 
 def test_a_store_that_would_be_too_large_is_refused(tmp_path: Path) -> None:
     videos = [truth(video(tmp_path / "a.mp4", 30), 30)]
-    with pytest.raises(OutputError, match="1 videos have to be stored as pictures, about") as e:
+    with pytest.raises(OutputError, match="1 video has to be stored as pictures, about") as e:
         prepared(videos, tmp_path / "store", most=1000)
     assert "frame_store_size=1000000000" in e.value.hint
     assert not list((tmp_path / "store").glob("frames-*"))

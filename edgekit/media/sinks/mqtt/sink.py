@@ -124,7 +124,10 @@ class MqttSink(Sink):
         if self._link is None or self._outbox is None:
             return None
         trouble = self._left or self._link.trouble
-        return trouble and f"{trouble} {len(self._outbox)} messages wait."
+        waiting = (
+            "1 message waits" if len(self._outbox) == 1 else f"{len(self._outbox)} messages wait"
+        )
+        return trouble and f"{trouble} {waiting}."
 
     def check(self) -> None:
         """Opens the buffer, or raises if it cannot be created, and asks the broker for entry."""

@@ -7,6 +7,7 @@ import os
 import sys
 
 from edgekit._locking import one_at_a_time
+from edgekit._printable import plural
 from edgekit.errors import MediaError
 from edgekit.media._held import Held, within
 from edgekit.media.sources.cameras._pictures import CameraPictures
@@ -126,7 +127,8 @@ class CameraSource(Source):
             if self._held.closed:
                 return None
             raise MediaError(
-                f"Camera {self._device} stopped after {self.position} frames: {reason}.",
+                f"Camera {self._device} stopped after {self.position} "
+                f"{plural('frame', self.position)}: {reason}.",
                 hint="Check its cable, and that no other program took it.",
             )
         image, taken, lost = picture

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgekit._locking import one_at_a_time
 from edgekit._parameters import parameter
+from edgekit._printable import plural
 from edgekit.errors import MediaError
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2
@@ -69,7 +70,8 @@ class OpenCVCameraSource(CaptureSource):
             if self._held.closed:
                 return None
             raise MediaError(
-                f"Camera {self._device} stopped after {self.position} frames.",
+                f"Camera {self._device} stopped after {self.position} "
+                f"{plural('frame', self.position)}.",
                 hint="Check its cable, and that no other program took it.",
             )
         if self._begin is None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edgekit._locking import one_at_a_time
 from edgekit._parameters import parameter
+from edgekit._printable import plural
 from edgekit.errors import MediaError
 from edgekit.files.reading import open_regular, read_regular
 from edgekit.media.sources.pictures._decoder import PictureDecoder, UnreadableError, pages_of
@@ -123,7 +124,8 @@ class FramesSource(Source):
         self._first = self._advance()
         if self._first is None:
             raise MediaError(
-                f"None of the {self.frames} pictures in {self.name} can be read.",
+                f"EdgeKit can read none of {self.frames} {plural('picture', self.frames)} in "
+                f"{self.name}.",
                 hint="Copy or make them again: the warnings say what is wrong with each.",
             )
         self.height, self.width = self._first.image.shape[:2]
