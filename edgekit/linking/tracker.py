@@ -40,7 +40,7 @@ _LONGEST_PAUSE = 100
 """Longest pause, in frames at 25 per second; after four seconds it is not the same actor."""
 
 _SAME = (0.75, 1.25)
-_SLOWEST, _FASTEST = 0.02, 50.0
+_SHORTEST_STEP = 0.02
 _FULL_LENGTH = 40
 
 
@@ -164,9 +164,11 @@ class OnlineLinker:
         if seconds is not None and self._seconds is not None:
             pace = (seconds - self._seconds) * RATE / passed
             # Small jitter, and rates near that of the training, are ignored. Times that stand
-            # still, run backwards or jump carry no information.
-            if _SLOWEST < pace <= _FASTEST and not _SAME[0] <= pace <= _SAME[1]:
-                elapsed = pace * looked
+            # still or run backwards carry no information.
+            if pace > _SHORTEST_STEP and not _SAME[0] <= pace <= _SAME[1]:
+                # A step that is long for its source is a pause; in a slow source each one is long.
+                slow = not 0 < self._pace < _LONGEST_PAUSE
+                elapsed = (min(pace, _LONGEST_PAUSE) if slow else pace) * looked
         self._seconds = seconds
         usual = min(elapsed, self._elapsed)
         if before.frame >= 0:

@@ -530,7 +530,7 @@ def test_time_counts_and_not_the_number_of_frames(fps):
     assert lost + 1 == pytest.approx(max(1.2 * fps, 8), abs=1 if fps != 30 else 7)
 
 
-@pytest.mark.parametrize("jump", [0.0, -7200.0, 7200.0, float("nan")])
+@pytest.mark.parametrize("jump", [0.0, -7200.0, float("nan")])
 def test_times_that_cannot_be_are_passed_over(jump):
     linker, counted = OnlineLinker(2, min_length=2), OnlineLinker(2, min_length=2)
     for frame in range(40):
@@ -545,6 +545,28 @@ def test_who_was_not_looked_at_for_long_is_somebody_else():
     for frame in range(10):
         linker.update(walking(frame))
     assert [tube.end for tube in linker.skip(101)] == [9]
+
+
+@pytest.mark.parametrize(("hole", "ended"), [(3.9, []), (4.1, [19]), (300.0, [19]), (7200.0, [19])])
+def test_a_hole_in_the_times_is_a_pause_as_long_as_it_says(hole, ended):
+    """As in a recording of motion only, whose frames are numbered without the missing ones."""
+    linker, closed = OnlineLinker(2, min_length=2), []
+    for frame in range(40):
+        time = frame / 25 + (hole if frame >= 20 else 0)
+        update = linker.update(found((100, 100, [0.8, 0.0])), time)
+        closed += update.closed
+    assert [tube.end for tube in closed] == ended
+    assert [tube.end for tube in linker.finish()] == [39]
+
+
+@pytest.mark.parametrize("seconds", [1, 3.9, 4.1, 60, 3600])
+def test_a_source_of_any_slowness_gives_tubes(seconds):
+    linker, closed = OnlineLinker(2, min_length=2), []
+    for frame in range(30):
+        closed += linker.update(found((100, 100, [0.8, 0.0])), frame * seconds).closed
+    assert closed == []
+    assert [(tube.start, tube.end) for tube in linker.finish()] == [(0, 29)]
+    assert len(linker.update(found((100, 100, [0.8, 0.0])), 30 * seconds).live) == 1
 
 
 @pytest.mark.parametrize(("rate", "every"), [(60, 120), (120, 120), (240, 240), (2, 1)])
