@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from statistics import median
 
@@ -15,12 +16,14 @@ _USUAL = 16
 class SourceClock:
     """Follows the times of frames as long as they are plausible.
 
-    Times that stand still, run backwards, or jump by more than a minute count as one usual step.
+    Times that stand still or run backwards count as one usual step. So does a step of more than a
+    minute, unless the one before it was as long: the source then is that slow.
     """
 
     def __init__(self) -> None:
         self._last: float | None = None
         self._steps: deque[float] = deque(maxlen=_USUAL)
+        self._jumped = False
 
     @property
     def usual(self) -> float:
@@ -33,7 +36,8 @@ class SourceClock:
         if last is None:
             return 0.0
         step = time - last
-        if not 0 < step <= _LONGEST_STEP:
+        before, self._jumped = self._jumped, _LONGEST_STEP < step < math.inf
+        if not (0 < step <= _LONGEST_STEP or (self._jumped and before)):
             return self.usual
         self._steps.append(step)
         return step

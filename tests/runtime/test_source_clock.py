@@ -27,6 +27,12 @@ def test_a_time_that_cannot_be_is_one_usual_step(jump: float) -> None:
     assert clock.usual == pytest.approx(0.2)
 
 
+def test_a_source_that_always_takes_more_than_a_minute_is_believed() -> None:
+    clock = SourceClock()
+    assert [clock.step(90.0 * place) for place in range(4)] == pytest.approx([0, 0.04, 90, 90])
+    assert clock.usual == pytest.approx(90)
+
+
 def test_what_is_usual_is_the_median_of_the_last_sixteen_steps() -> None:
     clock = SourceClock()
     for place in range(21):

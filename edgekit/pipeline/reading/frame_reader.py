@@ -78,7 +78,8 @@ class FrameReader(Protocol):
 class Pace:
     """Delays frames until their own time has come.
 
-    A frame whose time jumps by more than a minute comes one usual step after the one before it.
+    A frame whose time jumps by more than a minute comes one usual step after the one before it,
+    unless the source is that slow.
 
     Args:
         stop: Event that ends the waiting.

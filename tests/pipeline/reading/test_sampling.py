@@ -74,6 +74,13 @@ def test_times_that_stand_still_run_back_or_jump_are_one_step():
     assert taken(5, frames(back)) == taken(5, frames(jumped)) == [*range(0, 100, 5)]
 
 
+@pytest.mark.parametrize("seconds", [50, 90, 3600])
+def test_a_source_that_is_slower_than_the_cap_is_taken_whole(seconds):
+    # A single step of more than a minute may be a wrong time.
+    found = taken(1, frames(seconds * i for i in range(100)))
+    assert found == ([*range(100)] if seconds <= 60 else [0, *range(2, 100)])
+
+
 def test_a_pause_is_not_made_up_for():
     times = [*(i / 25 for i in range(50)), *(12 + i / 25 for i in range(50))]
     found = taken(5, frames(times))
