@@ -11,7 +11,7 @@ from edgekit.errors import MediaError
 if TYPE_CHECKING:
     from edgekit.datasets.annotations import VideoTruth
 
-__all__ = ["VideoFacts", "facts_of", "refuse_other_size"]
+__all__ = ["VideoFacts", "facts_of", "other_frames", "other_size", "refuse_other_size"]
 
 _ROUNDED = 0.02
 """Largest difference of a side from its annotation, as a share: tools round sizes."""
@@ -49,6 +49,29 @@ def facts_of(path: Path) -> VideoFacts:
         return VideoFacts(source.frames, width, height, source.fps)
 
 
+def other_frames(video: VideoTruth, frames: int) -> str:
+    """Returns a sentence if a video has another number of frames than annotated; "" if not."""
+    if frames == video.frames:
+        return ""
+    return f"{video.path} has {frames} frames, and its annotation says {video.frames}."
+
+
+def other_size(video: VideoTruth, size: tuple[int, int]) -> str:
+    """Returns a sentence if a video has another size than annotated; "" if not.
+
+    Args:
+        video: Annotation of the video.
+        size: Height and width of its pictures in pixels.
+    """
+    said = video.height, video.width
+    if all(abs(one - other) <= _ROUNDED * other for one, other in zip(size, said, strict=True)):
+        return ""
+    return (
+        f"{video.path} has {size[1]}x{size[0]} pixels, and its annotation says "
+        f"{video.width}x{video.height}."
+    )
+
+
 def refuse_other_size(video: VideoTruth, size: tuple[int, int] | None = None) -> None:
     """Raises if a video has another size than its annotation says: its boxes would be elsewhere.
 
@@ -62,11 +85,9 @@ def refuse_other_size(video: VideoTruth, size: tuple[int, int] | None = None) ->
     if size is None:
         facts = facts_of(video.require_path())
         size = facts.height, facts.width
-    said = video.height, video.width
-    if any(abs(one - other) > _ROUNDED * other for one, other in zip(size, said, strict=True)):
+    if what := other_size(video, size):
         raise MediaError(
-            f"{video.path} has {size[1]}x{size[0]} pixels, and its annotation says "
-            f"{video.width}x{video.height}.",
+            what,
             hint="Use the video that was annotated, or correct the annotation. edgekit dataset "
             "check lists all such videos.",
         )

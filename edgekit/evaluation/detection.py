@@ -11,7 +11,7 @@ from pathlib import Path
 from edgekit.bundle import load_bundle
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.relabelling import in_classes_of
-from edgekit.datasets.video_facts import refuse_other_size
+from edgekit.datasets.video_facts import other_frames, refuse_other_size
 from edgekit.detector import Detector
 from edgekit.errors import AnnotationError
 from edgekit.linking.registry import make_linker
@@ -92,12 +92,11 @@ def _detect_video(
         classes, collector = len(detector.classes), DetectionsCollector(len(detector.classes))
         linker = make_linker("edgekit", classes)
         Pipeline(source, detector, linker, [collector], overlap=True, lanes=detector.lanes).run()
-    if len(collector.found) != video.frames:
+    if what := other_frames(video, len(collector.found)):
         raise AnnotationError(
-            f"{video.path} has {len(collector.found)} frames, and its annotation says "
-            f"{video.frames}.",
-            hint="Use the video that was annotated, or correct the annotation. edgekit dataset "
-            "check lists all such videos.",
+            what,
+            hint="Use the video that was annotated, cut it to the annotated frames, or correct the "
+            "annotation. edgekit dataset check lists all such videos.",
         )
     refuse_other_size(video, collector.size)
     return FrameDetections.of(collector.found, classes)

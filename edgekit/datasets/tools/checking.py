@@ -20,7 +20,7 @@ from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.published import read_truth
 from edgekit.datasets.tools.loading import DatasetChoice, joined, layout_of, part_names
 from edgekit.datasets.tools.overlaps import overlapping_tubes
-from edgekit.datasets.video_facts import facts_of
+from edgekit.datasets.video_facts import facts_of, other_frames, other_size
 from edgekit.errors import AnnotationError, MediaError
 
 __all__ = ["Fault", "Findings", "check_dataset"]
@@ -145,13 +145,10 @@ def _of_file(video: VideoTruth, *, decode: bool) -> Iterator[str]:
     except MediaError as error:
         yield error.message
         return
-    if frames is not None and frames != video.frames:
-        yield f"{video.path} has {frames} frames, and its annotation says {video.frames}."
-    if size != (video.width, video.height):
-        yield (
-            f"{video.path} has {size[0]}x{size[1]} pixels, and its annotation says "
-            f"{video.width}x{video.height}."
-        )
+    if frames is not None and (what := other_frames(video, frames)):
+        yield what
+    if what := other_size(video, size):
+        yield what
     if missing := _missing_pictures(video.path):
         shown = ", ".join(str(number) for number in missing[:_SHOWN])
         more = ", ..." if len(missing) > _SHOWN else ""
@@ -160,8 +157,9 @@ def _of_file(video: VideoTruth, *, decode: bool) -> Iterator[str]:
 
 
 def _declared(path: Path) -> tuple[int | None, tuple[int, int]]:
+    """Returns the number of frames, and height and width."""
     facts = facts_of(path)
-    return facts.frames, (facts.width, facts.height)
+    return facts.frames, (facts.height, facts.width)
 
 
 def _decoded(path: Path) -> tuple[int, tuple[int, int]]:
@@ -170,7 +168,7 @@ def _decoded(path: Path) -> tuple[int, tuple[int, int]]:
     count, size = 0, (0, 0)
     with open_source(path) as source:
         for frame in source:
-            count, size = count + 1, (frame.image.shape[1], frame.image.shape[0])
+            count, size = count + 1, (frame.image.shape[0], frame.image.shape[1])
     return count, size
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from edgekit.datasets.published import read_truth
 from edgekit.datasets.tools.checking import check_dataset
 from edgekit.datasets.tools.loading import DatasetChoice
-from edgekit.errors import AnnotationError
+from edgekit.datasets.video_facts import refuse_other_size
+from edgekit.errors import AnnotationError, MediaError
 
 
 def tube(label: int = 0, start: int = 0, end: int = 4, x: float = 1) -> dict[str, Any]:
@@ -84,6 +86,23 @@ def test_everything_is_in_one_list(tmp_path: Path, clip: Callable[..., Path]) ->
     assert len(found) == len(expected)
     for words, fault in zip(expected, found, strict=True):
         assert words in fault
+
+
+def test_the_listed_sizes_are_those_that_train_and_eval_refuse(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    content = {"rounded": video(tube()), "other": video(tube())}
+    for name, height in (("rounded", 236), ("other", 232)):
+        clip(tmp_path / name, 30, (320, height))
+        content[name].update(width=320, height=240)
+    choice, refused = dataset(tmp_path, content), []
+    for each in read_truth("json", tmp_path).videos:
+        try:
+            refuse_other_size(each)
+        except MediaError as error:
+            refused.append(f"{each.name}: {error.message}")
+    assert faults(choice) == refused
+    assert [line[:6] for line in refused] == ["other:"]
 
 
 def test_three_of_many_videos_are_found(tmp_path: Path, clip: Callable[..., Path]) -> None:
