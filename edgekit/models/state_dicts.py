@@ -9,7 +9,7 @@ are several such places, ``_PREFERRED`` decides.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,8 @@ _PREFERRED = ("state_dict", "model_state_dict", "model")
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Key parts that torch.compile, FSDP and checkpointing insert anywhere in a key."""
 _COUNTER = "n_averaged"
+_SWAPPED = "steps"
+"""Counter of mmengine beside its averages, which it swaps with the weights of the network."""
 _DEEPEST = 8
 _LISTED = 10
 
@@ -56,7 +58,8 @@ def find_weights(content: Mapping[object, object]) -> Weights:
     Averaged weights (a place named ``ema``, ``ema_state_dict``, ``averaged``, ...) come first, as
     in the frameworks that save them; what they lack, such as statistics of batch norms, comes from
     the network itself. Then come ``state_dict``, ``model_state_dict`` and ``model``,
-    then any other place, in the order of the file. If no network is found, the state dict that
+    then any other place, in the order of the file. mmengine swaps the averages with the weights of
+    the network, so what it calls averages comes last. If no network is found, the state dict that
     comes first by this order is returned, without the names that precede all its keys.
 
     Args:
@@ -66,12 +69,20 @@ def find_weights(content: Mapping[object, object]) -> Weights:
         CheckpointError: There is no state dict, one of its values is not a tensor, or a weight
             occurs twice. The message does not name the file.
     """
-    dicts = [(place, _parts(place, entries)) for place, entries in _dicts(content, (), set())]
+    found = list(_dicts(content, (), set()))
+    copies = {place: _copies(entries) for place, entries in found}
+    dicts = [(place, _parts(place, entries, copies[place])) for place, entries in found]
+    swapped = [place for place, parts in dicts if not _rank(place) and (_SWAPPED,) in parts]
+    for place, parts in dicts:
+        if place in swapped:
+            del parts[(_SWAPPED,)]
     if not dicts:
         raise _no_tensors(f"{key!r} is a {type(value).__name__}" for key, value in content.items())
     nodes = [node for place, parts in dicts for node in _networks(place, parts)]
     nodes = nodes or [_bare(*min(dicts, key=lambda found: (_rank(found[0]), -len(found[1]))))]
-    first, *others = sorted(nodes, key=lambda node: _rank(node.place))
+    first, *others = sorted(
+        nodes, key=lambda node: (any(_begins(node, place) for place in swapped), _rank(node.place))
+    )
     taken, whole = first.tensors(), None
     if _rank(first.place) == 0:  # an average may hold only what the optimizer trains
         whole = next((node for node in others if node.entries.keys() > taken.keys()), None)
@@ -80,7 +91,10 @@ def find_weights(content: Mapping[object, object]) -> Weights:
         {**whole.tensors(), **taken} if whole else taken,
         ".".join(first.place),
         tuple(".".join(node.place) for node in others),
-        tuple(key for key in first.beside if not key.startswith(known)),
+        (
+            *(key for key in first.beside if not key.startswith(known)),
+            *(key for place in copies if _begins(first, place) for key in sorted(copies[place])),
+        ),
         ".".join(whole.place) if whole else None,
     )
 
@@ -118,10 +132,24 @@ def _dicts(
         yield from _dicts(value, (*place, str(key)), seen)
 
 
-def _parts(place: Place, entries: Mapping[object, object]) -> dict[Place, Any]:
+def _begins(node: _Node, place: Place) -> bool:
+    return node.place[: len(place)] == place
+
+
+def _copies(entries: Mapping[object, object]) -> set[str]:
+    """Returns the keys of weights that mmcv keeps beside those of the network, as its buffers."""
+    flat = {f"ema_{str(key).replace('.', '_')}" for key in entries}
+    return {key for key in map(str, entries) if key in flat}
+
+
+def _parts(
+    place: Place, entries: Mapping[object, object], copies: Collection[str]
+) -> dict[Place, Any]:
     """Returns the entries by the parts of their keys, without the parts that wrappers added."""
     found: dict[Place, Any] = {}
     for key, value in entries.items():
+        if key in copies:
+            continue
         parts = tuple(part for part in str(key).split(".") if part not in _WRAPPERS)
         while len(parts) > 1 and parts[0] == "module":  # DataParallel may wrap only some layers
             parts = parts[1:]

@@ -23,6 +23,7 @@ from edgekit.models.state_dicts import find_weights
 State = dict[str, torch.Tensor]
 
 STATE: State = build("lite0", classes=3, channels=6, head_conv=1).state_dict()
+COUNT = torch.tensor(5)
 OTHER: State = {name: tensor + 1 for name, tensor in STATE.items()}
 
 
@@ -82,6 +83,11 @@ def test_what_compiling_and_sharding_put_into_keys_is_left_out() -> None:
         ({"net": STATE, "best": OTHER}, "net", ("best",)),
         (under("online_model.", OTHER) | under("ema_model."), "ema_model", ("online_model",)),
         ({"state_dict": under("student.") | under("teacher.", OTHER)}, "state_dict.student", None),
+        (
+            {"state_dict": STATE, "ema_state_dict": {"steps": COUNT, **under("module.", OTHER)}},
+            "state_dict",
+            ("ema_state_dict",),
+        ),
     ],
 )
 def test_which_of_several_networks_is_taken(
@@ -92,6 +98,14 @@ def test_which_of_several_networks_is_taken(
     assert found.place == taken
     assert found.others == (others if others is not None else ("state_dict.teacher",))
     assert not found.left_out
+
+
+def test_copies_beside_the_weights_are_left_out() -> None:
+    """mmcv keeps one of each parameter as a buffer of the network."""
+    copies = {f"ema_{name.replace('.', '_')}": tensor for name, tensor in OTHER.items()}
+    found = find_weights({"meta": {"epoch": 3}, "state_dict": {**STATE, **copies}})
+    assert is_state(found.state)
+    assert (found.others, set(found.left_out)) == ((), set(copies))
 
 
 def test_an_average_of_parameters_is_completed_by_the_statistics_of_the_network(
