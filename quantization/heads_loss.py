@@ -23,8 +23,9 @@ from edgekit.metrics.frame_map import frame_average_precision, match_frames
 from edgekit.runtime.decode import group, peaks
 from edgekit.runtime.selection import clamp_boxes
 from edgekit.runtime.types import Array, Detections
+from edgekit.system.distributions import installed_versions
 from edgekit.targets.base import SessionOptions
-from edgekit.targets.registry import open_session
+from edgekit.targets.registry import open_session, runtime_packages
 from edgekit.targets.verify import agreement
 
 __all__ = ["HEADS", "SCORE", "HeadsLoss", "Truth", "rows_of", "truth_of"]
@@ -103,7 +104,8 @@ class HeadsLoss:
         self._samples = samples
         self._options = SessionOptions(runtime=runtime, threads=threads)
         self._annotated = truth is not None
-        answers = key_of(bundle.sha256, samples.key, runtime)
+        versions = installed_versions(runtime_packages())
+        answers = key_of(bundle.sha256, samples.key, runtime, versions)
         folder = store.folder("answers", answers, partial(self._answer, progress))
         self._expected = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
         rows = [rows_of(self._bundle, self._of(index)) for index in range(len(samples))]

@@ -29,7 +29,9 @@ from edgekit.files.reading import open_regular
 from edgekit.files.writing import atomic_file
 from edgekit.metrics.detections import SavedVideo
 from edgekit.metrics.frame_detections import FrameDetections
+from edgekit.system.distributions import installed_versions
 from edgekit.targets.base import SessionOptions
+from edgekit.targets.registry import runtime_packages
 
 __all__ = ["ResultsFolder", "StoredResult", "open_results", "results_key"]
 
@@ -46,9 +48,13 @@ _DAMAGED = (
 def results_key(bundle: Bundle, session: SessionOptions, top_k: int | None) -> str:
     """Returns a key for the detections of a bundle, in 32 hexadecimal digits.
 
-    Threads, hint and cache change how fast a frame is computed, and are no part of the key.
+    Another version of the runtime may compute other values. Threads, hint and cache change how fast
+    a frame is computed, and are no part of the key.
     """
-    return key_of(bundle.sha256, session.runtime, session.device, session.arithmetic, top_k)
+    versions = installed_versions(runtime_packages())
+    return key_of(
+        *(bundle.sha256, session.runtime, session.device, session.arithmetic, top_k), versions
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from edgekit.system.telemetry import import_onnxruntime, import_without_reports
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-__all__ = ["metadata_text", "version_of"]
+__all__ = ["installed_versions", "metadata_text", "version_of"]
 
 _MOST_BYTES = 1 << 22
 
@@ -57,3 +58,14 @@ def version_of(name: str) -> str:
             )
             return str(module.__version__)
         raise
+
+
+def installed_versions(names: Iterable[str]) -> dict[str, str]:
+    """Returns the version of each distribution that is installed, as ``version_of`` does."""
+    from importlib.metadata import PackageNotFoundError
+
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version_of(name)
+    return found

@@ -161,6 +161,19 @@ def test_only_what_changes_detections_changes_their_key() -> None:
     assert len(others | {usual}) == 5
 
 
+def test_another_version_of_the_runtime_changes_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load_bundle(default_bundle())
+    usual = results_key(bundle, SessionOptions(), None)
+    for name, is_runtime in (("numpy", False), ("onnxruntime", True)):
+        place = tmp_path / name / f"{name}-99.0.dist-info"
+        place.mkdir(parents=True)
+        (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 99.0\n")
+        monkeypatch.syspath_prepend(place.parent)
+        assert (results_key(bundle, SessionOptions(), None) != usual) is is_runtime
+
+
 @pytest.mark.parametrize(
     "change",
     [
