@@ -131,9 +131,15 @@ class ReaderThread:
             return
         self._opening_since = time.monotonic()
         try:
-            self._source = self._origin.reopened()
+            source = self._origin.reopened()
         except MediaError as error:
             self._taker.lose(self, error.message)
+        else:
+            if source.reopens:
+                self._source = source
+            else:  # such as the picture that a server shows in place of a camera that is away
+                self._close(source)
+                self._taker.lose(self, "Its address gives a recording or a picture now.")
         finally:
             self._opening_since = None
 

@@ -46,7 +46,7 @@ class Camera:
     A connection is a list of sizes of frames, of errors to raise, of ``None`` for the end, of
     ``LOST`` for a small frame after one that was lost, and of events to wait for; or an error that
     opening raises, at once or after an event. A connection with nothing more to play waits for the
-    end of the test.
+    end of the test. A connection that is a tuple is of a recording, which does not reopen.
     """
 
     name, width, height, fps, frames, live_reader, reopens = "camera", 6, 4, 25.0, None, True, True
@@ -72,6 +72,7 @@ class Camera:
         if isinstance(script, Exception):
             raise script
         camera = Camera(script, over=self._over, opened=self.opened)
+        camera.reopens = not isinstance(script, tuple)
         self.opened.append(camera)
         return camera
 
@@ -187,6 +188,15 @@ def test_a_reader_that_is_stuck_is_left_behind(play, clock, caplog):
     wait_for(lambda: first.closed)
     assert first.closed == 1
     assert first.position == 2  # it was read, and came too late for anybody
+    assert reader.health().reconnects == 1
+
+
+def test_a_picture_in_place_of_a_stream_is_no_reconnect_and_the_stream_comes_back(play, caplog):
+    camera, reader = play([SMALL, None], (LARGE, None), (LARGE, None), [SMALL] * 2)
+    found = take(reader, 3)
+    assert [frame.gap for frame in found] == ["", "reconnect", ""]
+    assert {frame.image.shape[:2] for frame in found} == {SMALL}
+    assert [opened.closed for opened in camera.opened] == [1, 1, 1, 0]
     assert reader.health().reconnects == 1
 
 
