@@ -23,7 +23,7 @@ import edgekit
 from edgekit._parameters import parameter
 from edgekit.files.checksums import is_proven, prove_folder
 from edgekit.files.output_paths import writing
-from edgekit.files.writing import atomic_folder
+from edgekit.files.writing import cached_folder
 from edgekit.system.user_folders import user_folder
 
 __all__ = ["Store", "array_file", "default_store", "key_of"]
@@ -124,11 +124,12 @@ class Store:
             OutputError: The folder cannot be written.
         """
         place = self.path / f"{kind}-{key}"
-        if not is_proven(place, place.name):
-            with writing(self.path):
-                self.path.mkdir(0o700, exist_ok=True)
-            # If another process has finished the piece meanwhile, either copy may stay.
-            with atomic_folder(place, force=True, private=True) as folder:
-                make(folder)
-                prove_folder(folder, place.name)
+
+        def fill(folder: Path) -> None:
+            make(folder)
+            prove_folder(folder, place.name)
+
+        with writing(self.path):
+            self.path.mkdir(0o700, exist_ok=True)
+        cached_folder(place, lambda: is_proven(place, place.name), fill)
         return place

@@ -12,9 +12,10 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from edgekit.errors import OutputError
 from edgekit.files.output_paths import (
     refuse_existing,
     refuse_long_name,
@@ -28,6 +29,7 @@ __all__ = [
     "TEMPORARY",
     "atomic_file",
     "atomic_folder",
+    "cached_folder",
     "refuse_full",
     "remove_left",
     "temporary_file",
@@ -173,12 +175,37 @@ def atomic_folder(
             else:
                 temporary.chmod(0o777 & ~umask())
             refuse_existing(path, force=force, mark=mark)  # something may have appeared meanwhile
-            if path.exists():
+            if force and path.exists():
                 _replace(path, temporary)
             else:
-                temporary.replace(path)
+                temporary.replace(path)  # refused if a folder with files has appeared just now
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def cached_folder(path: Path, is_whole: Callable[[], bool], make: Callable[[Path], object]) -> None:
+    """Fills a folder of a cache, unless it is whole already; several processes may do so at once.
+
+    The folder of the first process stays: others may be reading it.
+
+    Args:
+        path: Path of the folder.
+        is_whole: Function that returns whether the folder is there and undamaged.
+        make: Function that fills an empty folder.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    # In this order, a folder that another process finishes between the two is not replaced.
+    is_there = os.path.lexists(path)
+    if is_whole():
+        return
+    try:
+        with atomic_folder(path, force=is_there, private=True) as folder:
+            make(folder)
+    except OutputError:
+        if not is_whole():
+            raise
 
 
 def _replace(path: Path, new: Path) -> None:

@@ -66,6 +66,20 @@ def test_processes_that_make_a_piece_at_once_find_it_whole(tmp_path):
     assert all(is_proven(tmp_path / f"piece-{key}", f"piece-{key}") for key in "abcdefgh")
 
 
+def test_a_piece_that_another_process_finishes_first_stays(tmp_path):
+    def fill(folder):
+        (folder / "x").write_text("done")
+
+    def fill_late(folder):
+        fill(folder)
+        first.append(Store(tmp_path).folder("piece", "k", fill).stat().st_ino)
+
+    first = []
+    place = Store(tmp_path).folder("piece", "k", fill_late)
+    assert place.stat().st_ino == first[0]  # its readers would not find a replaced one
+    assert [path.name for path in tmp_path.iterdir()] == ["piece-k"]
+
+
 def test_an_array_has_all_of_its_room_at_once(tmp_path):
     array = array_file(tmp_path / "a.npy", np.uint8, (300, 1000))
     assert (tmp_path / "a.npy").stat().st_blocks * 512 >= array.nbytes

@@ -413,6 +413,22 @@ def test_what_appears_at_the_path_of_a_folder_during_the_work_stays(tmp_path, ap
     assert _state(tmp_path) == left
 
 
+def test_what_appears_at_the_path_of_a_folder_at_last_stays(tmp_path, monkeypatch):
+    path, refuse = tmp_path / "folder", writing.refuse_existing
+
+    def refuse_and_appear(*arguments, **settings):
+        refuse(*arguments, **settings)
+        if any(tmp_path.glob(f"{TEMPORARY}*")):
+            path.mkdir()
+            (path / "f").write_text("another program's")
+
+    monkeypatch.setattr(writing, "refuse_existing", refuse_and_appear)
+    with pytest.raises(OutputError, match="not empty"), atomic_folder(path) as temporary:
+        (temporary / "f").write_text("new")
+    assert (path / "f").read_text() == "another program's"
+    assert names(tmp_path) == ["folder"]
+
+
 @pytest.mark.parametrize("kind", [atomic_file, atomic_folder])
 @pytest.mark.parametrize("appears", APPEARS)
 def test_what_takes_the_place_of_the_parent_during_the_work_stays(tmp_path, kind, appears):

@@ -22,7 +22,7 @@ from edgekit.datasets.annotations import VideoTruth
 from edgekit.errors import MediaError, OutputError
 from edgekit.files.checksums import sha256_of
 from edgekit.files.output_paths import writing
-from edgekit.files.writing import atomic_folder
+from edgekit.files.writing import cached_folder
 from edgekit.media import open_source
 from edgekit.runtime.letterbox import Letterbox
 from edgekit.training.data.augmentation import LARGEST_SCALES
@@ -204,8 +204,11 @@ class FrameStore:
         return found
 
     def _make(self, video: VideoTruth, key: str, factor: float, room: _Room) -> None:
-        with atomic_folder(self._place(key), force=True, private=True) as folder:
+        def fill(folder: Path) -> None:
             store_video(folder, video, factor, key, room.take)
+
+        place = self._place(key)
+        cached_folder(place, lambda: stored_video(place, key) is not None, fill)
 
     def _place(self, key: str) -> Path:
         return self.folder / f"{_KIND}-{key}"

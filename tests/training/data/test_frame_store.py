@@ -138,6 +138,17 @@ def test_interrupted_work_leaves_nothing_that_is_believed(tmp_path: Path) -> Non
     assert threading.active_count() == threads
 
 
+def test_a_video_that_another_run_stores_first_stays(tmp_path: Path) -> None:
+    videos = [truth(video(tmp_path / "a.mp4", 4), 4)]
+    store = FrameStore(tmp_path / "store", ROOM)
+    need = store.need(videos, (64, 96), 1, SILENT)
+    store.make(videos, need, 1, SILENT)
+    (place,) = (tmp_path / "store").iterdir()
+    first = place.stat().st_ino
+    store.make(videos, need, 1, SILENT)  # this run looked before the other had stored it
+    assert place.stat().st_ino == first
+
+
 def test_a_store_that_would_be_too_large_is_refused(tmp_path: Path) -> None:
     videos = [truth(video(tmp_path / "a.mp4", 30), 30)]
     with pytest.raises(OutputError, match="1 video has to be stored as pictures, about") as e:
