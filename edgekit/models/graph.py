@@ -66,6 +66,8 @@ def _quotient(number: Tensor, divisor: int, limit: int) -> Tensor:
     It counts instead of dividing: exporters turn ``//`` into an operator that TensorRT lacks, and
     other integer divisions into float divisions, which are not always exact.
     """
+    if limit == 1:  # OpenVINO gives 1 for the sum of no values
+        return torch.zeros_like(number)
     steps = torch.arange(1, limit, device=number.device) * divisor
     return (number[:, None] >= steps).sum(1)
 

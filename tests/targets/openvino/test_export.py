@@ -16,7 +16,9 @@ from edgekit.assets.pictures import verification_frames
 from edgekit.bundle import Bundle
 from edgekit.detector import Detector
 from edgekit.errors import BundleError, ConversionError, MissingDependencyError, OutputError
+from edgekit.models.checkpoints import save_checkpoint
 from edgekit.models.dcn import LOWERINGS
+from edgekit.models.registry import build
 from edgekit.system.installation import install_line
 from edgekit.targets.build import export_bundle
 from edgekit.targets.openvino.export import OpenVinoExporter
@@ -111,6 +113,15 @@ def test_everything_in_the_graph_detects_the_same(
             assert len(expected) > 3
             np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
             np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+
+
+def test_decoding_of_a_single_class_in_the_graph(own_networks: None, tmp_path: Path) -> None:
+    path = tmp_path / "one.safetensors"
+    save_checkpoint(path, build("tiny", classes=1).eval(), {"input_size": "[64, 96]"})
+    settings = ExportSettings(decode_in="graph")
+    bundle = export_bundle(path, "openvino", out=tmp_path / "b", settings=settings)
+    assert bundle.manifest.verification is not None
+    assert bundle.manifest.verification.top_detections_agreeing > 0.99
 
 
 def test_half_precision_with_everything_in_the_graph(deformable: Path, tmp_path: Path) -> None:
