@@ -82,7 +82,7 @@ def compare(report: Report, earlier: Report, path: Path, limit: float | None) ->
         limit: Accepted growth as a share of the earlier time; None looks for no regressions.
 
     Raises:
-        BadInputError: The reports have no row in common.
+        BadInputError: No row was measured, or the reports have no row in common.
     """
     noisy = is_noisy(report) or is_noisy(earlier)
     old = {row.key: row.result for row in earlier.rows if row.result}
@@ -95,8 +95,14 @@ def compare(report: Report, earlier: Report, path: Path, limit: float | None) ->
             changes.append(Change(row=place, verdict="new"))
         else:
             changes.append(_change(place, before, row.result, limit, noisy=noisy))
+    if not changes:
+        raise BadInputError(
+            "None of the bundles could be measured on this machine, and only its rows are compared "
+            f"with {path}.",
+            hint=f"Leave out {parameter('compare')}.",
+        )
     if all(change.verdict == "new" for change in changes):
-        labels = [row.label for row in earlier.rows if row.result]
+        labels = [row.label for row in earlier.rows if row.result and not row.host]
         more = "; ..." if len(labels) > _NAMED else ""
         raise BadInputError(
             f"{path} has none of the rows that were measured now; it has: "

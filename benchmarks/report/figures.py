@@ -146,8 +146,11 @@ def is_noisy(report: Report) -> bool:
 
 
 def _disturbances(report: Report) -> tuple[list[str], float]:
-    """Returns what disturbed the machine, and the largest spread between rounds of a row."""
-    results = [row.result for row in report.rows if row.result]
+    """Returns what disturbed the machine, and the largest spread between rounds of a row.
+
+    Rows of other devices are left out: they have clock rates and loads of their own.
+    """
+    results = [row.result for row in report.rows if row.result and not row.host]
     notes = _machine_notes([lap for result in results for lap in result.rounds])
     return notes, max((result.overall.spread for result in results), default=0.0)
 

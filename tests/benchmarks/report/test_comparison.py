@@ -65,6 +65,23 @@ def test_a_shift_of_all_rounds_is_reported(factor, verdict, regression, make_rep
     assert change.stage.startswith("network")
 
 
+def test_rows_of_other_devices_do_not_make_this_machine_noisy(make_report):
+    slow = Conditions(0.5, 0.0, 1500.0, 90.0, 3)
+    (there,) = make_report({"a": [90.0, 120.0]}, conditions=slow).rows
+    there.host = "pi@camera-1"
+    old = make_report({"a": ROUNDS})
+    old.rows.append(there)
+    (change,) = compare(make_report({"a": [2 * time for time in ROUNDS]}), old, OLD, 0.1)
+    assert (change.verdict, change.regression) == ("slower", True)
+
+
+def test_what_only_devices_measure_is_not_compared(make_report):
+    new = make_report({"a": ROUNDS})
+    new.rows[0].result = None
+    with pytest.raises(BadInputError, match="None of the bundles could be measured on this"):
+        compare(new, make_report({"a": ROUNDS}), OLD, None)
+
+
 def test_rounds_of_a_quiet_machine_that_overlap_are_the_same(make_report):
     new = make_report({"a": [time + 0.05 for time in ROUNDS]})
     (change,) = compare(new, make_report({"a": ROUNDS}), OLD, 0.001)
