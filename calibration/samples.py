@@ -51,23 +51,27 @@ class Samples(Sequence[Mapping[str, Array]]):
     Args:
         bundle: Bundle that the inputs are for.
         folder: Folder of a store, filled by ``extract``.
-        step: Stride: every ``step``-th sample in the folder is used.
+        chosen: Indices in the folder of the samples to use; None for all.
 
     Attributes:
-        pairs: Letterboxed earlier and current frames, (n, 2, H, W, 3) uint8, mapped from disk.
+        pairs: Letterboxed earlier and current frames, (n, 2, H, W, 3) uint8; all samples of a
+            folder are mapped from disk.
         places: Source of each sample.
         key: Key made from their content and the preprocessing.
     """
 
-    def __init__(self, bundle: Bundle, folder: Path, step: int = 1) -> None:
+    def __init__(self, bundle: Bundle, folder: Path, chosen: tuple[int, ...] | None = None) -> None:
         content = (folder / _PLACES).read_bytes()
-        self._all = (bundle, folder, step)
+        self._all = (bundle, folder, chosen)
         self._cascade = cascade_of(bundle)
-        self.pairs = np.load(folder / _PAIRS, mmap_mode="r")[::step]
-        self.places = msgspec.json.decode(content, type=tuple[Place, ...])[::step]
-        self.key = key_of(folder.name, step)
+        self.pairs = np.load(folder / _PAIRS, mmap_mode="r")
+        self.places = msgspec.json.decode(content, type=tuple[Place, ...])
+        if chosen is not None:
+            self.pairs = self.pairs[list(chosen)]
+            self.places = tuple(self.places[index] for index in chosen)
+        self.key = key_of(folder.name, chosen)
 
-    def __reduce__(self) -> tuple[type[Samples], tuple[Bundle, Path, int]]:
+    def __reduce__(self) -> tuple[type[Samples], tuple[Bundle, Path, tuple[int, ...] | None]]:
         return Samples, self._all  # another process maps the same file
 
     def __len__(self) -> int:
@@ -97,10 +101,10 @@ class Samples(Sequence[Mapping[str, Array]]):
         previous, current = np.array(self.pairs[index])
         return self._cascade.stack(previous, current)
 
-    def thinned(self, most: int) -> Samples:
-        """Returns at most ``most`` of the samples, evenly spaced."""
-        bundle, folder, step = self._all
-        return Samples(bundle, folder, step * -(-len(self) // most))
+    def some(self, indices: Sequence[int]) -> Samples:
+        """Returns some of the samples, by their indices; their pairs are in memory."""
+        bundle, folder, chosen = self._all
+        return Samples(bundle, folder, tuple(chosen[i] if chosen else i for i in indices))
 
     def letterbox(self, index: int) -> Letterbox:
         """Returns the letterbox that maps boxes of a sample back to the source picture."""

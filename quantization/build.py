@@ -168,9 +168,8 @@ def quantize_bundle(
         return trials.evaluate(replace(asked, keep_float=kept), loss, progress, place=evaluated)
 
     def measure(wanted: Sequence[Layer]) -> dict[str, RoundingCheck]:
-        work = partial(
-            loss_alone, trials, evaluation.thinned(_SENSITIVITY_FRAMES), asked.method, layers
-        )
+        telling = loss.telling(_SENSITIVITY_FRAMES)
+        work = partial(loss_alone, trials, telling, asked.method, layers)
         results = executor.map(work, wanted) if executor else map(work, wanted)
         counted = progress.count("measuring layers", results, len(wanted))
         return {layer.name: found for layer, found in zip(wanted, counted, strict=True)}

@@ -123,6 +123,15 @@ class HeadsLoss:
         places = [(tube.label, tube.start, tube.boxes.tolist()) for tube in self._truth]
         self.key = key_of(answers, self._annotated, places)
 
+    def telling(self, most: int) -> Samples:
+        """Returns at most ``most`` samples, evenly spaced over those with detections of the model.
+
+        Footage may show an action in few of its frames. If none has a detection, all are used.
+        """
+        indices = range(len(self._samples))
+        wanted = [index for index in indices if len(self._certain[index])] or [*indices]
+        return self._samples.some(wanted[:: -(-len(wanted) // most)])
+
     def measure(self, bundle: Bundle, progress: Progress = SILENT) -> RoundingCheck:
         """Runs a quantized model on the samples and returns its loss.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -51,3 +52,22 @@ def test_a_loss_without_ground_truth_says_what_is_missing(spotter, samples, stor
     samples.pairs = dark
     with pytest.raises(CalibrationError, match=r"detects nothing with a score above 0\.3"):
         HeadsLoss(spotter, samples, Store(store.path / "other"))
+
+
+def test_layers_are_measured_in_frames_in_which_something_is_found(spotter, tmp_path, store):
+    writer = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 64))
+    for frame in range(40):
+        image = np.zeros((64, 64, 3), np.uint8)
+        if frame in (21, 23, 25):
+            cv2.circle(image, (frame, 32), 7, (255, 255, 255), cv2.FILLED)
+        writer.write(cv2.GaussianBlur(image, (0, 0), 3))
+    writer.release()
+    footage = find_sequences(tmp_path / "a.avi")
+    samples = extract(spotter, footage, [[*range(1, 40)]], store)
+    telling = HeadsLoss(spotter, samples, store).telling(2)
+    assert [place.frame for place in telling.places] == [21, 25]
+    found = HeadsLoss(spotter, telling, store).measure(spotter)
+    assert (found.frames, found.objects, found.agreement) == (2, 2, 1)
+    none = samples.some([0, 3, 6])
+    annotated = HeadsLoss(spotter, none, store, truth=[[(0, np.array([0.0, 0, 9, 9]))]] * 3)
+    assert annotated.telling(2).places == (none.places[0], none.places[2])
