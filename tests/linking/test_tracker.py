@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 
@@ -51,19 +52,22 @@ def random_video(seed: int, frames: int, *, classes: int = 3) -> list[Detections
 seeds = st.integers(0, 2**32 - 1)
 
 
-@given(seeds, st.integers(0, 60), st.integers(0, 60))
+@given(seeds, st.integers(0, 60), st.sampled_from(LINKS))
 @settings(max_examples=30, deadline=None)
-def test_what_is_live_depends_on_no_later_frame(seed: int, frames: int, cut: int) -> None:
+def test_what_was_given_does_not_change_later(seed: int, frames: int, link: str) -> None:
+    """Neither with later frames, nor if the caller uses the arrays of detections again."""
     video = random_video(seed, frames)
-    whole, prefix = OnlineLinker(3), OnlineLinker(3)
-    expected = [whole.update(frame) for frame in video[:cut]]
-    altered = [*video[:cut], *random_video(seed + 1, 5)]
-    for frame, want in zip(altered, expected, strict=False):
-        update = prefix.update(frame)
-        assert update.live == want.live
-        assert [(t.id, t.start, t.end) for t in update.closed] == [
-            (t.id, t.start, t.end) for t in want.closed
-        ]
+    linker, other = (make_linker(link, 3, min_length=2, max_misses=3).linker for _ in range(2))
+    given, copies = [], []
+    for frame in video:
+        shared = Detections(frame.boxes.copy(), frame.scores.copy())
+        given.append(linker.update(shared))
+        copies.append(copy.deepcopy(given[-1]))
+        shared.boxes[:], shared.scores[:] = 7, 0.5
+        expected = other.update(frame)
+        assert repr(given[-1]) == repr(expected)
+    assert repr(linker.finish()) == repr(other.finish())
+    assert [repr(update) for update in given] == [repr(update) for update in copies]
 
 
 @given(seeds, st.integers(1, 80), st.sampled_from([0, 4, 100]), st.sampled_from([1, 3, 30]))
@@ -93,6 +97,19 @@ def test_a_delay_moves_boxes_and_nothing_else(seed: int, frames: int) -> None:
         for tubes in (now, later)
     ]
     assert facts[0] == facts[1]
+
+
+@pytest.mark.parametrize("delay", [0, 1, 3, 15])
+def test_boxes_are_refined_by_as_many_later_frames_as_the_delay_has(delay):
+    def boxes(turn: int) -> Array:
+        linker = OnlineLinker(2, delay=delay)
+        for frame in range(60):
+            linker.update(walking(min(frame, 2 * turn - frame)))
+        (tube,) = linker.finish()
+        return tube.boxes
+
+    differs = np.abs(boxes(39) - boxes(60)).max(axis=1) > 1e-9
+    assert differs.tolist() == [frame >= 40 - delay for frame in range(60)]
 
 
 @given(seeds, st.integers(20, 60), st.integers(1, 10))
