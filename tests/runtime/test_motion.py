@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgekit.runtime.motion import ChangeMap, lasting, limits, shrunk
 
@@ -35,7 +37,8 @@ def test_cells_are_means_of_the_picture(size, cells):
 
 
 def test_a_picture_that_stays_has_no_change():
-    assert not ChangeMap().add(shrunk(scene().astype(np.uint8)), 0.0).any()
+    cells = shrunk(scene().astype(np.uint8))
+    assert np.array_equal(ChangeMap().add(cells, 0.0), np.zeros(cells.shape[:2]))
     assert change_of(scene(), scene()).max() < 0.05
 
 
@@ -114,3 +117,19 @@ def test_a_shift_that_cannot_be_told_takes_nothing_away():
     changes.add(flat, 0.04)
     found = changes.add(flat + noise, 0.04)
     assert found.mean() == pytest.approx(np.abs(noise).mean(), rel=0.1)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-0.01, 0.01), st.floats(-0.01, 0.01))
+@settings(max_examples=30, deadline=None)
+def test_a_picture_on_its_side_changes_as_the_upright_one_does(seed, right, down):
+    """In shift, light and noise, and up to its edges."""
+    cells = shrunk(scene(seed).astype(np.uint8))
+    wide = np.pad(cells, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    later = cells + right * (wide[1:-1, :-2] - cells) + down * (wide[:-2, 1:-1] - cells)
+    later += np.random.default_rng(seed).uniform(-0.1, 0.3, cells.shape).astype(np.float32)
+    found = []
+    for before, after in ((cells, later), (cells.swapaxes(0, 1), later.swapaxes(0, 1))):
+        changes = ChangeMap()
+        changes.add(before, 0.04)
+        found.append(changes.add(after, 0.04))
+    np.testing.assert_allclose(found[0], found[1].T, atol=1e-4)

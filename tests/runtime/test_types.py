@@ -127,10 +127,9 @@ def test_rows_with_one_box_become_one():
         ({"xyxy": np.zeros((2, 5))}, r"found an array of float64 \(2, 5\)"),
         ({"confidence": None}, "Expected confidence to be an array of 2 numbers; found None"),
         ({"confidence": np.zeros(3)}, "Expected confidence to be an array of 2 numbers"),
-        (
-            {"class_id": np.array([0, 3])},
-            r"to be whole numbers from 0 to 2; found \[0, 3\]",
-        ),
+        ({"class_id": np.array([0, 3])}, r"to be whole numbers from 0 to 2; found \[0, 3\]"),
+        ({"class_id": np.array([0, 9])}, r"to be whole numbers from 0 to 2; found \[0, 9\]"),
+        ({"class_id": np.array([0, -1])}, r"to be whole numbers from 0 to 2; found \[-1, 0\]"),
         ({"class_id": np.array([0.0, 1.0])}, "Expected class_id to be whole numbers"),
     ],
 )
