@@ -36,6 +36,17 @@ def test_cells_are_means_of_the_picture(size, cells):
     assert shrunk(np.zeros((1, 4000, 3), np.uint8)).shape == (1, 80, 3)
 
 
+@given(st.integers(1, 1500), st.integers(1, 1500))
+@settings(max_examples=60, deadline=None)
+def test_a_picture_of_any_size_has_eighty_cells_or_those_that_it_has(height, width):
+    found = shrunk(np.full((height, width, 3), (10, 20, 30), np.uint8))
+    longer = max(height, width)
+    assert max(found.shape[:2]) == min(80, longer)
+    expected = np.array([height, width]) * min(1, 80 / longer)
+    np.testing.assert_allclose(found.shape[:2], expected, atol=2)
+    assert np.allclose(found, (10, 20, 30))
+
+
 def test_a_picture_that_stays_has_no_change():
     cells = shrunk(scene().astype(np.uint8))
     assert np.array_equal(ChangeMap().add(cells, 0.0), np.zeros(cells.shape[:2]))
