@@ -7,7 +7,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,13 @@ def test_round_trip(bundle: Bundle) -> None:
     assert [entry.path for entry in found.manifest.files] == ["legal/NOTICE", "model.onnx"]
     assert found.size == 40 * 256 + 7
     assert found.model_path.read_bytes()[:3] == b"\0\1\2"
+
+
+def test_licence_and_notice_of_the_weights_are_named(bundle: Bundle, tmp_path: Path) -> None:
+    assert bundle.notices == {}  # other folders have other notices
+    named = ("LICENSE", "NOTICE", "model.onnx")
+    found = save_bundle(tmp_path / "other", manifest(), dict.fromkeys(named, tmp_path / "notice"))
+    assert found.notices == {name: found.path / name for name in named[:2]}
 
 
 def test_equal_content_gives_equal_bytes(bundle: Bundle, tmp_path: Path) -> None:
@@ -248,6 +255,14 @@ def test_wrong_manifest(bundle: Bundle, change: Callable[[dict[str, Any]], objec
         load_bundle(bundle.path)
 
 
+@pytest.mark.parametrize(("width", "fits"), [(2048, True), (2080, False)])
+def test_an_input_has_at_most_four_million_pixels(width: int, fits: bool) -> None:
+    size = InputSpec(height=2048, width=width, mean=(0, 0, 0), std=(1, 1, 1))
+    words = f"input 2048x{width}: expected .* at most {4 << 20} pixels"
+    with contextlib.nullcontext() if fits else pytest.raises(ValueError, match=words):
+        check_choices(size, CascadeSpec(kind="rgb"), DecodeSpec(), ("walk",))
+
+
 @pytest.mark.parametrize(("classes", "fits"), [(64, True), (65, False)])
 def test_a_frame_has_no_more_scores_than_memory_for_them(classes: int, fits: bool) -> None:
     size = InputSpec(height=2048, width=2048, mean=(0, 0, 0), std=(1, 1, 1))
@@ -353,6 +368,31 @@ def test_weights_in_other_files_are_refused(bundle: Bundle, tmp_path: Path, plac
         model.graph.node.append(onnx.helper.make_node("If", ["a"], ["b"], then_branch=inner))
     with pytest.raises(BundleError, match="keeps weights in other files"):
         load_bundle(with_model(bundle, tmp_path, model.SerializeToString()))
+
+
+def test_weights_in_other_files_are_found_wherever_a_model_can_have_weights() -> None:
+    onnx = pytest.importorskip("onnx")
+
+    def paths(kind: Any, used: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        """The fields that lead from a type of message to a tensor, each at most once."""
+        for field in kind.fields:
+            if field.message_type and field not in used:
+                if field.message_type == onnx.TensorProto.DESCRIPTOR:
+                    yield (*used, field)
+                else:
+                    yield from paths(field.message_type, (*used, field))
+
+    found = list(paths(onnx.ModelProto.DESCRIPTOR))
+    assert len(found) > 50
+    for path in found:
+        model = message = onnx.ModelProto(ir_version=10)
+        for step in path:
+            value = getattr(message, step.name)
+            message = value if hasattr(value, "SetInParent") else value.add()
+        message.data_location = onnx.TensorProto.DEFAULT
+        assert not names_other_files(model.SerializeToString())
+        message.data_location = onnx.TensorProto.EXTERNAL
+        assert names_other_files(model.SerializeToString()), [step.name for step in path]
 
 
 def field(number: int, content: bytes, high: bytes = b"") -> bytes:
