@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edgekit.media.sources.opencv.capture import believable_fps
 
-__all__ = ["FrameClock", "checked_fps", "rate_or_none"]
+__all__ = ["FrameClock", "checked_fps", "is_bare", "rate_or_none"]
 
 _JUMP = 1.0
 """Step back in seconds above which a new recording begins, as in joined files."""
@@ -17,6 +17,7 @@ _DOUBT = 1.7
 
 
 _HIGHEST_UNCHECKED = 240
+_BARE_TICK = 1 / 1_200_000
 
 
 class FrameClock:
@@ -84,6 +85,14 @@ def rate_or_none(declared: float, tick: float) -> float:
         tick: Time unit of the container, in seconds.
     """
     return 0.0 if declared > _HIGHEST_UNCHECKED and declared * tick > 0.999 else declared
+
+
+def is_bare(tick: float) -> bool:
+    """Returns whether a time unit is FFmpeg's for video without a container, such as ``.h264``.
+
+    The average rate of such a file is 25 in FFmpeg 8, whatever its codec declares.
+    """
+    return abs(tick - _BARE_TICK) < 1e-12
 
 
 def _rate(times: Sequence[float]) -> float:

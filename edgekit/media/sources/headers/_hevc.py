@@ -1,14 +1,14 @@
-"""Parses the sequence parameter set of HEVC as far as its colours."""
+"""Parses the sequence parameter set of HEVC as far as its colours and its clock."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from edgekit.media.sources.headers._bits import Bits
-from edgekit.media.sources.headers._h264 import declared_colours
+from edgekit.media.sources.headers._h264 import Usability, usability
 from edgekit.media.sources.headers._nal import unescaped, units_of
 
-__all__ = ["hevc_colours"]
+__all__ = ["hevc_sequences"]
 
 _PARAMETERS = b"\x42\x01"
 """Header of a sequence parameter set of the base layer."""
@@ -18,18 +18,17 @@ _PROFILE, _LEVEL = 88, 8
 _MOST_SETS = 64
 
 
-def hevc_colours(pieces: Sequence[bytes]) -> Iterator[tuple[int, ...]]:
-    """Yields the colours that an HEVC stream with start codes declares.
+def hevc_sequences(pieces: Sequence[bytes]) -> Iterator[Usability]:
+    """Yields what the readable sequence parameter sets of an HEVC stream with start codes declare.
 
-    Each tuple has the codes of ITU-T H.273 for primaries, transfer and matrix; it is empty if a
-    sequence parameter set declares none. Unreadable sets are left out.
+    HEVC has one tick of the clock per frame.
     """
     for unit in units_of(pieces):
         if unit.startswith(_PARAMETERS):
             bits = Bits(unescaped(unit[:_LONGEST])[2:])
             try:
                 _skip_to_usability(bits)
-                yield declared_colours(bits)
+                yield usability(bits, hevc=True)
             except IndexError:
                 continue
 

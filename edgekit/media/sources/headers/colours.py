@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgekit.media.sources.headers._h264 import h264_sequences
-from edgekit.media.sources.headers._hevc import hevc_colours
+from edgekit.media.sources.headers._hevc import hevc_sequences
 from edgekit.media.sources.headers._nal import H264, HEVC, units_of, with_start_codes
 
 __all__ = ["MATRICES", "PRIMARIES", "TRANSFERS", "are_convertible", "declares_unconvertible"]
@@ -40,7 +40,7 @@ def declares_unconvertible(codec: str, extradata: bytes, packets: Sequence[bytes
     if name in H264:
         return not all(are_convertible(sequence.colours) for sequence in h264_sequences(pieces))
     if name in HEVC:
-        return not all(map(are_convertible, hevc_colours(pieces)))
+        return not all(are_convertible(sequence.colours) for sequence in hevc_sequences(pieces))
     if packets and packets[0][4:8] == _PRORES:
         return not are_convertible(packets[0][22:25])
     if not packets or not packets[0].startswith(b"\x00\x00\x01"):

@@ -14,16 +14,25 @@ from typing import Any, NamedTuple
 from edgekit.errors import MissingDependencyError
 from edgekit.media._leaving import inside
 from edgekit.media._opencv import cv2, file_backend
+from edgekit.media.sources._frame_clock import is_bare
 from edgekit.media.sources._protocols import file_limits, in_opencv
 from edgekit.media.sources.headers._nal import has_orientation
 from edgekit.media.sources.headers.colours import declares_unconvertible
+from edgekit.media.sources.headers.frame_rate import declared_rate
 from edgekit.media.sources.headers.interlacing import is_interlaced
 from edgekit.media.sources.headers.pixel_aspect import believable_aspect
 from edgekit.media.sources.headers.tracks import tracks_of
 from edgekit.media.sources.opencv.capture import whole
 from edgekit.media.sources.source import name_of
 
-__all__ = ["Outline", "aspect_of", "check_connection", "check_readable", "check_stream"]
+__all__ = [
+    "Outline",
+    "aspect_of",
+    "check_connection",
+    "check_readable",
+    "check_stream",
+    "declared_fps",
+]
 
 _LOOKED_AT = 32
 _NAMES = {"av01": "AV1"}
@@ -111,6 +120,18 @@ def aspect_of(capture: Any, name: str) -> float:
     aspect = believable_aspect(across / down if down else 0.0, name)
     turned = whole(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 != 0
     return 1 / aspect if turned else aspect
+
+
+def declared_fps(capture: Any) -> tuple[float, bool]:
+    """Returns the frames per second that a video declares, and whether its pictures have times.
+
+    For video without a container, OpenCV invents times from FFmpeg's constant rate. The declared
+    rate is 0 if it is unknown.
+    """
+    if not is_bare(capture.get(cv2.CAP_PROP_POS_AVI_RATIO)):
+        return float(capture.get(cv2.CAP_PROP_FPS)), True
+    rate = declared_rate(_codec_of(capture), _headers_of(capture))
+    return rate, not rate
 
 
 def _headers_of(capture: Any) -> bytes:

@@ -13,7 +13,12 @@ from edgekit.media.sources._messages import say_damage
 from edgekit.media.sources._protocols import file_limits, in_opencv
 from edgekit.media.sources.headers.completeness import lacks_end
 from edgekit.media.sources.headers.diagnosis import check_alone, check_file, unplayable
-from edgekit.media.sources.opencv._limits import aspect_of, check_readable, check_stream
+from edgekit.media.sources.opencv._limits import (
+    aspect_of,
+    check_readable,
+    check_stream,
+    declared_fps,
+)
 from edgekit.media.sources.opencv.capture import CaptureSource, whole
 from edgekit.media.sources.source import name_of
 from edgekit.runtime.types import Array, Frame
@@ -64,7 +69,8 @@ class FileSource(CaptureSource):
         except BaseException:
             self.close()
             raise
-        self.fps = checked_fps(capture.get(cv2.CAP_PROP_FPS), outline.times)
+        declared, self._has_times = declared_fps(capture)
+        self.fps = checked_fps(declared, outline.times)
         self.frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
         self.height, self.width = first.shape[:2]
         self.sample_aspect = aspect_of(capture, self.name)
@@ -83,6 +89,6 @@ class FileSource(CaptureSource):
                 say_damage(self, cut=lacks_end(self._path), broken=0)
                 self.frames = self.position
             return None
-        shown = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3
+        shown = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3 if self._has_times else None
         index, self.position = self.position, self.position + 1
         return Frame(index, self._clock.seconds(shown), image, "", self.sample_aspect)

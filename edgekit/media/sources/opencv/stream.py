@@ -13,7 +13,7 @@ from edgekit.media.sources._frame_clock import FrameClock, checked_fps, rate_or_
 from edgekit.media.sources._messages import no_picture, say_ended
 from edgekit.media.sources._protocols import in_opencv, stream_limits
 from edgekit.media.sources.address import without_secrets
-from edgekit.media.sources.opencv._limits import aspect_of, check_connection
+from edgekit.media.sources.opencv._limits import aspect_of, check_connection, declared_fps
 from edgekit.media.sources.opencv.capture import CaptureSource, whole, with_first_picture
 from edgekit.media.sources.source import SourceOptions
 from edgekit.runtime.types import Frame
@@ -67,7 +67,8 @@ class OpenCVStreamSource(CaptureSource):
         self.live = self.reopens = not (frames or has_length(address, patience))
         self.frames = frames or None
         tick = capture.get(cv2.CAP_PROP_POS_AVI_RATIO)
-        self.fps = checked_fps(rate_or_none(capture.get(cv2.CAP_PROP_FPS), tick), ())
+        declared, self._has_times = declared_fps(capture)
+        self.fps = checked_fps(rate_or_none(declared, tick), ())
         self.sample_aspect = aspect_of(capture, self.name)
         self._clock = FrameClock(self.fps)
         self._begin = time.monotonic()
@@ -94,7 +95,8 @@ class OpenCVStreamSource(CaptureSource):
         if self.live:
             seconds = time.monotonic() - self._begin
         else:
-            seconds = self._clock.seconds(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
+            shown = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3 if self._has_times else None
+            seconds = self._clock.seconds(shown)
         index, self.position = self.position, self.position + 1
         return Frame(index, seconds, image, "", self.sample_aspect)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from edgekit.errors import MissingDependencyError
 from edgekit.media._leaving import Ending, connection_to, inside
-from edgekit.media.sources._frame_clock import checked_fps, rate_or_none
+from edgekit.media.sources._frame_clock import checked_fps, is_bare, rate_or_none
 from edgekit.media.sources._protocols import file_limits, name_for_ffmpeg, stream_limits
 from edgekit.media.sources.source import MOST_PIXELS, SourceOptions
 from edgekit.media.sources.video._decoder import DecodedPicture, Decoder
@@ -212,8 +212,9 @@ class Connection:
         self._container.close()
 
     def _rate(self) -> float:
-        declared = float(self._stream.average_rate or self._stream.guessed_rate or 0)
         tick = self._stream.time_base
+        rates = self._stream.average_rate, self._stream.guessed_rate
+        declared = float(next(filter(None, rates[::-1] if is_bare(tick) else rates), 0))
         if not self.whole:
             return checked_fps(rate_or_none(declared, float(tick)), ())
         times = []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 
-from edgekit.media.sources.headers._hevc import hevc_colours
+import pytest
+
+from edgekit.media.sources.headers._hevc import hevc_sequences
 
 COLOURS = (9, 18, 14)
 
@@ -76,6 +78,12 @@ def parameters(chance):
     out.put(1), out.put(5, 3), flag(), out.put(1)
     for code in COLOURS:
         out.put(code, 8)
+    if flag():
+        out.golomb(0, 2)
+    out.put(0, 3)
+    if flag():
+        out.golomb(0, 1, 2, 3)
+    out.put(1), out.put(1001, 32), out.put(60_000, 32)
     out.put(0, 8)
     return out.unit()
 
@@ -107,12 +115,13 @@ def write_reference_sets(out, flag, chance):
             count = negative + positive
 
 
-def test_the_colours_are_found_behind_any_other_parts():
+def test_colours_and_clock_are_found_behind_any_other_parts():
     for seed in range(50):
-        assert list(hevc_colours([parameters(random.Random(seed))])) == [COLOURS], seed
+        (found,) = hevc_sequences([parameters(random.Random(seed))])
+        assert found == (COLOURS, pytest.approx(59.94, abs=0.001)), seed
 
 
 def test_a_set_that_is_cut_is_left_out():
     unit = parameters(random.Random(1))
     for length in range(0, len(unit) - 3, 5):
-        assert set(hevc_colours([unit[:length]])) <= {()}
+        assert {found.ticks for found in hevc_sequences([unit[:length]])} <= {0.0}

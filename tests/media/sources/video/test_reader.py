@@ -306,6 +306,30 @@ def test_a_unit_of_time_is_no_frame_rate(ffmpeg, tmp_path, reader):
         assert [frame.time for frame in source] == pytest.approx(np.arange(25) / 25, abs=2e-3)
 
 
+BARE = {
+    "x.h264": ("-c:v", "libx264", "-bf", "2"),
+    "field.h264": ("-vf", "setfield=tff", "-c:v", "libx264", "-x264opts", "tff=1"),
+    "x.hevc": ("-c:v", "libx265", "-x265-params", "log-level=error"),
+    "x.m2v": ("-c:v", "mpeg2video", "-f", "mpeg2video"),
+}
+
+
+@pytest.mark.parametrize("rate", [10, 60])
+@pytest.mark.parametrize("name", BARE)
+def test_video_without_a_container_has_the_rate_of_its_codec(ffmpeg, reader, served, name, rate):
+    """FFmpeg's average rate of such a file is 25, whatever the codec declares."""
+    path = ffmpeg("-r", str(rate), *BARE[name], name)
+    if name.startswith("field") and reader != "pyav":
+        return  # refused, as all interlaced video
+    # MPEG-2 declares its rate in another way, and OpenCV gives no packets of a stream.
+    once = name == "x.m2v" and reader != "pyav"
+    for place in [path] if once else [path, f"{served}/{path.name}"]:
+        with open_source(place) as source:
+            assert source.fps == pytest.approx(rate)
+            times = [frame.time for frame in source]
+        assert times == pytest.approx(np.arange(len(times)) / rate, abs=1e-6)
+
+
 def test_a_recording_without_duration_ends_where_the_server_says(ffmpeg, tmp_path, reader, served):
     path = write_unseekable(ffmpeg, tmp_path, "-c:v", "libvpx")
     with open_source(f"{served}/{path.name}") as source:
