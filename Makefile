@@ -104,7 +104,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) | packages
 	$(VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt -e ".[all,dev]"
 	touch $@
 
-$(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) $(shell find edgekit targets calibration quantization benchmarks -name '*.py' -o -path '*assets*' -type f) | packages
+$(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) $(shell find edgekit targets calibration quantization benchmarks -name '*.py' -o -path '*assets*' -type f -o -path '*static*' -type f) | packages
 	$(PYTHON) -m venv $(DEVICE_VENV)
 	$(DEVICE_VENV)/bin/pip uninstall $(PIP_FLAGS) -y edgekit 2>/dev/null  # its earlier name
 	$(DEVICE_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt .

@@ -6,6 +6,7 @@ or with ``EDGEKIT_NO_KERNEL=1``, the wheel has no library and serves every machi
 
 import hashlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -68,6 +69,11 @@ class BuildLibrary(build_ext):
 
 class BuildWheel(bdist_wheel):
     """Tags the wheel by its machine alone, or by none where there is no library."""
+
+    def run(self):
+        """Builds without the files of an earlier build, which the sources may no longer have."""
+        shutil.rmtree(self.get_finalized_command("build").build_lib, ignore_errors=True)
+        super().run()
 
     def get_tag(self):
         """Python, interface and machine."""

@@ -17,7 +17,7 @@ from edgekit.errors import BadInputError, ConversionError, MissingDependencyErro
 from release import wheels
 from release.artifacts import build_from_clone, differences, pack
 from release.sources import commit_of, copy_sources
-from release.wheels import PURE, main, wheel_of_checkout
+from release.wheels import PURE, build_wheel, main, wheel_of_checkout
 
 pytestmark = pytest.mark.long  # they share two builds
 
@@ -119,6 +119,7 @@ def test_the_source_distribution_builds_again(builds, tmp_path):
     assert {path.name for path in (sources / "edgekit/runtime/native").glob("*.[ch]")} == {
         path.name for path in (ROOT / "edgekit/runtime/native").glob("*.[ch]")
     }
+    assert not (sources / "tests").exists()  # most of them, and their fixtures, would be missing
 
 
 def test_a_difference_is_named(tmp_path):
@@ -168,6 +169,16 @@ def test_changes_that_are_not_committed_are_in_the_wheel(repository, tmp_path):
     assert not any("junk" in name for name in names)
     changed = git(checkout, "status", "--porcelain").split()
     assert sorted(changed) == ["??", "D", "edgekit/demo.py", "edgekit/new_module.py"]
+
+
+def test_a_wheel_has_no_files_of_an_earlier_build(repository, tmp_path):
+    sources = tmp_path / "sources"
+    copy_sources(repository, sources)
+    gone = sources / "edgekit" / "gone.py"
+    for number in range(2):
+        gone.write_text("") if number == 0 else gone.unlink()
+        wheel = build_wheel(sources, PURE, tmp_path / str(number), 1_700_000_000)
+        assert ("edgekit/gone.py" in zipfile.ZipFile(wheel).namelist()) == (number == 0)
 
 
 def test_a_missing_compiler_is_named_with_its_package(monkeypatch, capsys, tmp_path):
