@@ -67,7 +67,6 @@ def build_engine(
     force: bool = False,
     cache: Path | None = None,
     report: Report | None = None,
-    log: TensorRtLog | None = None,
 ) -> Engine:
     """Builds the engine of a bundle for this machine, unless it exists.
 
@@ -78,7 +77,6 @@ def build_engine(
         force: Whether to build it even if it exists.
         cache: Folder to keep the engine in; by default ``engines`` in the bundle.
         report: Function that is called with the progress.
-        log: Logger made by ``library.make_log``; by default a new one.
 
     Raises:
         UsageError: The bundle is for another target.
@@ -88,7 +86,7 @@ def build_engine(
         OutputError: The folder, or the user's key, cannot be written.
         EdgeKitError: There is no GPU, or not enough memory; the message quotes TensorRT.
     """
-    return _stored(bundle, cache, log, force=force, workspace=workspace, report=report)[0]
+    return _stored(bundle, cache, None, force=force, workspace=workspace, report=report)[0]
 
 
 def _stored(

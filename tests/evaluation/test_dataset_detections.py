@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit._progress import Progress
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.errors import AnnotationError, BundleError, LostWorkerError, MediaError
 from edgekit.evaluation.dataset_detections import MOST_NAMED, DatasetDetections, detect_dataset
 from edgekit.evaluation.results import ResultsFolder
 from edgekit.metrics.frame_detections import FrameDetections
+from tests.recorded_progress import RecordedProgress
 
 NAMES = ("a", "b", "c", "d")
 
@@ -154,7 +154,7 @@ def test_an_evaluation_that_was_ended_goes_on_where_it_was(
 ) -> None:
     with pytest.raises(type(ends)):
         detect_dataset(truth, _Detector(c=ends), results)
-    again, progress = _Detector(), _Phases()
+    again, progress = _Detector(), RecordedProgress()
     with caplog.at_level(logging.WARNING):
         found = detect_dataset(truth, again, results, progress=progress)
     assert again.seen == ["c", "d"]
@@ -184,14 +184,3 @@ def test_the_order_in_which_videos_end_is_no_matter(truth: Truth, tmp_path: Path
         assert _names(found) == list(NAMES)
         whole.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert whole[0] == whole[1]
-
-
-class _Phases(Progress):
-    def __init__(self) -> None:
-        self.seen: list[object] = []
-
-    def phase(self, note: str, total: int | None = None) -> None:
-        self.seen.append((note, total))
-
-    def advance(self) -> None:
-        self.seen.append("step")

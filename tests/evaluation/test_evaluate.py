@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 import edgekit
-from edgekit._progress import Progress
 from edgekit.assets import default_bundle
 from edgekit.calibration.cache import contents_of
 from edgekit.errors import AnnotationError, BundleError, MediaError, OutputError, UsageError
 from edgekit.synthetic.dataset import write_dataset
 from edgekit.targets.base import SessionOptions
+from tests.recorded_progress import RecordedProgress
 
 ONE = SessionOptions(threads=1)
 
@@ -34,19 +34,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-class _Phases(Progress):
-    def __init__(self) -> None:
-        self.seen: list[object] = []
-
-    def phase(self, note: str, total: int | None = None) -> None:
-        self.seen.append((note, total))
-
-    def advance(self) -> None:
-        self.seen.append("step")
-
-
 def test_a_bundle_and_what_it_detected(root: Path, tmp_path: Path) -> None:
-    progress, saved = _Phases(), tmp_path / "detections.json.gz"
+    progress, saved = RecordedProgress(), tmp_path / "detections.json.gz"
     bundle = edgekit.load_bundle(default_bundle())
     result = edgekit.evaluate(
         bundle, root=str(root), session=ONE, save_detections=saved, progress=progress
@@ -193,7 +182,7 @@ def test_outputs_that_cannot_be_written_are_refused_before_the_work(
     root: Path, tmp_path: Path, cache: Path, name: str
 ) -> None:
     (tmp_path / "file").touch()
-    progress = _Phases()
+    progress = RecordedProgress()
     with pytest.raises(OutputError, match=r"x\.json"):
         edgekit.evaluate(root=root, progress=progress, **{name: tmp_path / "file" / "x.json"})
     assert progress.seen == []

@@ -17,6 +17,7 @@ from edgekit.metrics.geometry import to_xywh
 from edgekit.runtime.iou import xywh_iou
 from edgekit.runtime.selection import FRAME_AP, SelectionRule, select
 from edgekit.runtime.types import Detections
+from tests.metrics.analysis.made import random_tubes
 
 CLASSES = 3
 Frames = list[Detections | None]
@@ -35,19 +36,6 @@ def _video(seed: int, frames: int, most: int, places: int, kind: type) -> Frames
         missing = random.random() < 0.1
         found.append(None if missing else Detections(boxes.astype(kind), scores.astype(kind)))
     return found
-
-
-def _tubes(seed: int, frames: int) -> list[TruthTube]:
-    random = np.random.default_rng(seed)
-    tubes = []
-    for _ in range(int(random.integers(0, 4))):
-        start = int(random.integers(0, frames))
-        length = int(random.integers(1, frames - start + 1))
-        corner = random.integers(0, 4, (length, 2)) * 12.5
-        tubes.append(
-            TruthTube(int(random.integers(CLASSES)), start, np.hstack((corner, corner + 40)))
-        )
-    return tubes
 
 
 videos = st.builds(
@@ -109,7 +97,7 @@ def _one_by_one(
 def test_a_video_is_matched_as_its_frames_are(
     frames: Frames, seed: int, any_class: bool, growth: float
 ) -> None:
-    truth = _tubes(seed, len(frames))
+    truth = random_tubes(seed, len(frames), CLASSES)
     found = match_frames(frames, truth, CLASSES, any_class=any_class, growth=growth)
     columns = (found.labels.tolist(), found.scores.tolist(), found.hits.tolist())
     assert list(zip(*columns, strict=True)) == _one_by_one(frames, truth, any_class, growth)
@@ -139,7 +127,7 @@ def test_frames_in_joint_arrays_are_the_frames(frames: Frames) -> None:
 
 @given(videos, st.integers(0, 10**6))
 def test_frames_without_an_annotated_box_may_be_ignored(frames: Frames, seed: int) -> None:
-    truth = _tubes(seed, len(frames))
+    truth = random_tubes(seed, len(frames), CLASSES)
     within = {n for tube in truth for n in range(tube.start, tube.end + 1)}
     emptied = [
         found if n in within or found is None else Detections.empty(CLASSES)

@@ -8,24 +8,13 @@ from typing import Any
 import pytest
 
 import edgekit
-from edgekit._progress import Progress
 from edgekit.errors import EdgeKitError, OutputError, UsageError
 from edgekit.targets.export import ExportOptions
-
-
-class _Phases(Progress):
-    def __init__(self) -> None:
-        self.seen: list[object] = []
-
-    def phase(self, note: str, total: int | None = None) -> None:
-        self.seen.append((note, total))
-
-    def advance(self) -> None:
-        self.seen.append("step")
+from tests.recorded_progress import RecordedProgress
 
 
 def test_a_bundle_and_its_progress(checkpoint: Path, tmp_path: Path) -> None:
-    progress, out = _Phases(), tmp_path / "bundle"
+    progress, out = RecordedProgress(), tmp_path / "bundle"
     names = ["fall", "rise", "roll"]
     bundle = edgekit.export(
         str(checkpoint), input_size=64, classes=names, out=str(out), progress=progress

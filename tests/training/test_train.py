@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import edgekit
-from edgekit._progress import Progress
 from edgekit.errors import AnnotationError, OutputError, UsageError
 from edgekit.models.registry import ARCHITECTURES
 from edgekit.training.options import TrainOptions
 from edgekit.training.settings import RECIPES
+from tests.recorded_progress import RecordedProgress
 
 SMALL: dict[str, Any] = {
     "arch": "tiny", "images": 4, "batch": 2, "input_size": 64, "origin": "scratch", "workers": 0,
@@ -54,22 +54,8 @@ def _no_cache_of_the_user(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
-class _Phases(Progress):
-    def __init__(self) -> None:
-        self.seen: list[object] = []
-
-    def phase(self, note: str, total: int | None = None) -> None:
-        self.seen.append((note, total))
-
-    def advance(self) -> None:
-        self.seen.append("step")
-
-    def note(self, text: str) -> None:
-        self.seen.append(text.partition(",")[0])
-
-
 def test_a_run_and_its_progress(root: Path, tmp_path: Path) -> None:
-    progress = _Phases()
+    progress = RecordedProgress()
     result = edgekit.train(root, epochs=1, out=tmp_path / "run", progress=progress, **SMALL)
     assert result.weights.parent == tmp_path / "run"
     assert [epoch.number for epoch in result.history] == [1]

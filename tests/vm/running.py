@@ -37,26 +37,25 @@ class BackgroundRun:
     Args:
         guest: Machine to run it on.
         options: Options beside bundle, threads and events.
-        events: File of the events.
     """
 
-    def __init__(self, guest: Machine, options: str, *, events: str = EVENTS) -> None:
-        self.command = f"{BASE} {options} --events {events}"
-        self._guest, self._events = guest, events
-        self._number = guest.start(f"echo $$ > /tmp/run.pid; exec {self.command}", seconds=7200)
+    def __init__(self, guest: Machine, options: str) -> None:
+        command = f"{BASE} {options} --events {EVENTS}"
+        self._guest = guest
+        self._number = guest.start(f"echo $$ > /tmp/run.pid; exec {command}", seconds=7200)
 
     def wait_for(self, pattern: str, count: int, *, seconds: float = 900) -> None:
         """Waits until this many lines of the events match a pattern of ``grep -E``."""
-        found = f"$(grep -cE '{pattern}' {self._events} 2>/dev/null || true)"
+        found = f"$(grep -cE '{pattern}' {EVENTS} 2>/dev/null || true)"
         self._guest.run(
             f"for i in $(seq {int(seconds * 2)}); do [ 0{found} -ge {count} ] && exit 0; "
-            f"sleep 0.5; done; tail -c 2000 {self._events}; exit 1",
+            f"sleep 0.5; done; tail -c 2000 {EVENTS}; exit 1",
             seconds=seconds * 2,
         )
 
     def frames(self) -> int:
         """Number of frame events so far."""
-        found = self._guest.run(f'grep -c \'"type":"frame"\' {self._events} || true').output
+        found = self._guest.run(f'grep -c \'"type":"frame"\' {EVENTS} || true').output
         return int(found or 0)
 
     def stop(self) -> Result:
@@ -66,4 +65,4 @@ class BackgroundRun:
 
     def events(self, kind: str = "") -> list[dict[str, Any]]:
         """All events so far, of one type or all."""
-        return events_in(self._guest.run(f"cat {self._events}").output, kind)
+        return events_in(self._guest.run(f"cat {EVENTS}").output, kind)

@@ -1,4 +1,4 @@
-"""Makes saved detections with errors of every kind."""
+"""Makes annotated tubes, and saved detections with errors of every kind."""
 
 from __future__ import annotations
 
@@ -8,9 +8,23 @@ from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.runtime.types import Detections
 
-__all__ = ["CLASSES", "saved"]
+__all__ = ["CLASSES", "random_tubes", "saved"]
 
 CLASSES = ["run", "jump", "sit"]
+
+
+def random_tubes(seed: int, frames: int, classes: int) -> list[TruthTube]:
+    """Up to three tubes anywhere in a video, whose boxes jump from frame to frame."""
+    random = np.random.default_rng(seed)
+    tubes = []
+    for _ in range(int(random.integers(0, 4))):
+        start = int(random.integers(0, frames))
+        length = int(random.integers(1, frames - start + 1))
+        corner = random.integers(0, 4, (length, 2)) * 12.5
+        tubes.append(
+            TruthTube(int(random.integers(classes)), start, np.hstack((corner, corner + 40)))
+        )
+    return tubes
 
 
 def saved(videos: int, *, seed: int = 0, right: float = 0.7, frames: int = 30) -> SavedDetections:

@@ -13,6 +13,7 @@ from edgekit.metrics.analysis.frame_errors import frame_entries
 from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.metrics.frame_map import frame_average_precision, match_boxes, match_frames
 from edgekit.runtime.types import Detections
+from tests.metrics.analysis.made import random_tubes
 
 CLASSES = 3
 Frames = list[Detections | None]
@@ -31,19 +32,6 @@ def _video(seed: int, frames: int, most: int) -> Frames:
     return found
 
 
-def _tubes(seed: int, frames: int) -> list[TruthTube]:
-    random = np.random.default_rng(seed)
-    tubes = []
-    for _ in range(int(random.integers(0, 4))):
-        start = int(random.integers(0, frames))
-        length = int(random.integers(1, frames - start + 1))
-        corner = random.integers(0, 4, (length, 2)) * 12.5
-        tubes.append(
-            TruthTube(int(random.integers(CLASSES)), start, np.hstack((corner, corner + 40)))
-        )
-    return tubes
-
-
 def _entries(frames: Frames, truth: Sequence[TruthTube], annotated_only: bool = False) -> Entries:
     found = FrameDetections.of(frames, CLASSES)
     matches = match_boxes(found, truth, any_class=False, growth=0.0, annotated_only=annotated_only)
@@ -57,7 +45,7 @@ videos = st.builds(_video, st.integers(0, 10**6), st.integers(1, 8), st.sampled_
 
 @given(videos, st.integers(0, 10**6), st.booleans())
 def test_the_entries_give_the_frame_ap(frames: Frames, seed: int, annotated_only: bool) -> None:
-    truth = _tubes(seed, len(frames))
+    truth = random_tubes(seed, len(frames), CLASSES)
     matches = match_frames(
         frames, truth, CLASSES, any_class=False, growth=0.0, annotated_only=annotated_only
     )
@@ -73,7 +61,7 @@ def test_the_entries_give_the_frame_ap(frames: Frames, seed: int, annotated_only
 
 @given(videos, st.integers(0, 10**6))
 def test_a_box_means_an_annotated_box_of_its_frame(frames: Frames, seed: int) -> None:
-    truth = _tubes(seed, len(frames))
+    truth = random_tubes(seed, len(frames), CLASSES)
     entries = _entries(frames, truth)
     means = entries.targets >= 0
     np.testing.assert_array_equal(
