@@ -137,13 +137,9 @@ class _Run:
         self, clips: PreparedClips, start: Start, teacher: Teacher | None, *, resume: bool
     ) -> TrainingResult:
         """Trains, and writes the results if this process is the first."""
-        settings, options = self.settings, self.options
+        settings, workers, group = self.settings, self.options.workers, self.group
         plan = estimate(
-            clips.index,
-            start.network,
-            settings,
-            workers=options.workers,
-            processes=self.group.count,
+            clips.index, start.network, settings, workers=workers, processes=group.count
         )
         plan = replace(plan, disk=clips.disk)
         self.say(str(plan))
@@ -151,8 +147,9 @@ class _Run:
             start.network,
             start.trained,
             TrainingSamples(clips.index, clips.places, len(self.classes), settings),
-            workers=options.workers,
-            group=self.group,
+            classes=self.classes,
+            workers=workers,
+            group=group,
             teacher=teacher,
         )
         with naming_a_lost_worker():
@@ -164,7 +161,7 @@ class _Run:
             trainer.best.held_out if trainer.best else (),
             start.fresh,
             replace(plan, seconds=seconds),
-            self.group.number,
+            group.number,
         )
 
     def _run_epochs(self, trainer: Trainer, *, resume: bool) -> tuple[list[Epoch], float | None]:

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import json
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -47,6 +47,7 @@ class Trainer:
         network: Network with its initial weights.
         trained: Names of its pretrained parameters, which use the lower learning rate.
         samples: Samples to learn from, with the settings of the run.
+        classes: Names of the classes, which a run that goes on must have; empty if unknown.
         workers: Number of processes that prepare samples; 0 prepares them in this process.
         group: Processes that train together.
         device: ``cpu`` or ``cuda``. By default a GPU is used if one is available.
@@ -63,6 +64,7 @@ class Trainer:
         trained: frozenset[str],
         samples: TrainingSamples,
         *,
+        classes: Sequence[str] = (),
         workers: int = 0,
         group: ProcessGroup = ALONE,
         device: str | None = None,
@@ -77,6 +79,7 @@ class Trainer:
         self._teacher = teacher and teacher.to(self._device)
         self._samples = samples
         self._settings = settings = samples.settings
+        self._classes = list(classes)
         self._workers = workers
         self._group = group
         self.best: Best | None = None
@@ -136,7 +139,7 @@ class Trainer:
             "epoch": self._epoch,
             "step": self._step,
             "sums": self._sums,
-            "settings": json.dumps(asdict(self._settings)),
+            "settings": json.dumps(self._expected()),
             "network": self._network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -154,7 +157,7 @@ class Trainer:
         Raises:
             CheckpointError: The file was not written by ``save``, or the run had other settings.
         """
-        read = load_state(path, asdict(self._settings)) if self._group.first else None
+        read = load_state(path, self._expected()) if self._group.first else None
         state = self._group.from_first(read)
         assert state is not None
         try:
@@ -169,6 +172,10 @@ class Trainer:
                 f"{parameter('resume')}.",
             ) from error
         return self._epoch * self._settings.steps + self._step
+
+    def _expected(self) -> dict[str, object]:
+        """Returns what a run must have to go on: the weights of a class mean what its name says."""
+        return {**asdict(self._settings), **({"classes": self._classes} if self._classes else {})}
 
     def _restore(self, state: RunState) -> None:
         """Takes a state over; raises one of Python's errors if a value does not fit."""

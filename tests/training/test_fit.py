@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -118,6 +119,9 @@ def test_a_run_in_the_way_is_kept(truth, tmp_path):
         train([truth], tmp_path, settings(epochs=1))
     with pytest.raises(CheckpointError, match="other settings: that run has epochs 1; this run"):
         train([truth], tmp_path, settings(epochs=2), resume=True)
+    turned = replace(truth, classes=truth.classes[::-1])
+    with pytest.raises(CheckpointError, match=r'that run has classes \["left", "right"\]; this'):
+        train([turned], tmp_path, settings(epochs=1), resume=True)
     (tmp_path / STATE).write_bytes(b"rubbish")
     with pytest.raises(CheckpointError, match="not the state"):
         train([truth], tmp_path, settings(epochs=1), resume=True)

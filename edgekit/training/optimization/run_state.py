@@ -18,6 +18,9 @@ from edgekit.training.run_folder import SCHEMA
 
 __all__ = ["RunState", "load_state", "save_state"]
 
+_LATER = ("classes",)
+"""Settings that states of before they were saved lack."""
+
 Tensors: TypeAlias = dict[str, "torch.Tensor"]
 
 
@@ -28,7 +31,7 @@ class RunState(TypedDict):
         epoch: Number of finished epochs.
         step: Number of finished steps in the current epoch.
         sums: Sum of each part of the loss over those steps.
-        settings: Settings of the run, as JSON.
+        settings: Settings of the run and the names of its classes, as JSON.
         network: Weights of the network.
         average: Weights of its moving average.
         optimizer: State of the optimizer.
@@ -92,6 +95,7 @@ def load_state(path: Path, settings: Mapping[str, object]) -> RunState:
             f"{path} is not the state of a training run: {error}.", hint=hint
         ) from error
     wanted = json.loads(json.dumps(settings))
+    found = {**{name: wanted[name] for name in _LATER if name in wanted}, **found}
     differ = [name for name in wanted if found.get(name) != wanted[name]]
     if differ:
         there = ", ".join(f"{name} {json.dumps(found.get(name))}" for name in differ)
