@@ -11,7 +11,14 @@ from edgekit.errors import MediaError
 if TYPE_CHECKING:
     from edgekit.datasets.annotations import VideoTruth
 
-__all__ = ["VideoFacts", "facts_of", "other_frames", "other_size", "refuse_other_size"]
+__all__ = [
+    "VideoFacts",
+    "decoded",
+    "facts_of",
+    "other_frames",
+    "other_size",
+    "refuse_other_size",
+]
 
 _ROUNDED = 0.02
 """Largest difference of a side from its annotation, as a share: tools round sizes."""
@@ -47,6 +54,21 @@ def facts_of(path: Path) -> VideoFacts:
         if not (width and height) and (frame := source.read()) is not None:
             height, width = frame.image.shape[:2]
         return VideoFacts(source.frames, width, height, source.fps)
+
+
+def decoded(path: Path) -> tuple[int, tuple[int, int]]:
+    """Returns the number of frames of a video, all of which it decodes, and height and width.
+
+    Raises:
+        MediaError: The video is missing or cannot be read.
+    """
+    from edgekit.media import open_source
+
+    count, size = 0, (0, 0)
+    with open_source(path) as source:
+        for frame in source:
+            count, size = count + 1, (frame.image.shape[0], frame.image.shape[1])
+    return count, size
 
 
 def other_frames(video: VideoTruth, frames: int) -> str:

@@ -130,6 +130,19 @@ def test_a_clip_of_another_size_than_annotated_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("kind", ["pictures", "video"])
+def test_a_clip_that_is_shorter_than_annotated_is_refused_before_the_first_epoch(
+    clips: Truth, tmp_path: Path, kind: str
+) -> None:
+    path = pictures(tmp_path / "b", 8) if kind == "pictures" else video(tmp_path / "b.mp4", 8)
+    other = Truth(clips.classes, [truth(path, 9)])
+    options = FitOptions(arch="tiny", origin="scratch", frame_store=tmp_path / "store")
+    values = replace(SMALL, hold_out=0.0)
+    with pytest.raises(MediaError, match="holds 8 frames, and its annotation says 9"):
+        fit([clips], tmp_path / "run", values, options, validation=[other])
+    assert not (tmp_path / "run").exists()
+
+
 def test_nothing_to_score_is_said_before_the_first_epoch(clips: Truth, tmp_path: Path) -> None:
     (video,) = clips.videos
     early = TruthTube(0, 0, np.asarray(video.tubes[0].boxes)[:2])

@@ -20,7 +20,7 @@ from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.published import read_truth
 from edgekit.datasets.tools.loading import DatasetChoice, joined, layout_of, part_names
 from edgekit.datasets.tools.overlaps import overlapping_tubes
-from edgekit.datasets.video_facts import facts_of, other_frames, other_size
+from edgekit.datasets.video_facts import decoded, facts_of, other_frames, other_size
 from edgekit.errors import AnnotationError, MediaError
 
 __all__ = ["Fault", "Findings", "check_dataset"]
@@ -138,10 +138,10 @@ def _of_file(video: VideoTruth, *, decode: bool) -> Iterator[str]:
         yield f"The video is missing: {video.path or 'the annotations name no file'}."
         return
     try:
-        frames, size = _decoded(video.path) if decode else _declared(video.path)
+        frames, size = decoded(video.path) if decode else _declared(video.path)
         if frames != video.frames and not decode and video.path.is_file():
             # Some containers declare another number than they hold.
-            frames, size = _decoded(video.path)
+            frames, size = decoded(video.path)
     except MediaError as error:
         yield error.message
         return
@@ -160,16 +160,6 @@ def _declared(path: Path) -> tuple[int | None, tuple[int, int]]:
     """Returns the number of frames, and height and width."""
     facts = facts_of(path)
     return facts.frames, (facts.height, facts.width)
-
-
-def _decoded(path: Path) -> tuple[int, tuple[int, int]]:
-    from edgekit.media import open_source
-
-    count, size = 0, (0, 0)
-    with open_source(path) as source:
-        for frame in source:
-            count, size = count + 1, (frame.image.shape[0], frame.image.shape[1])
-    return count, size
 
 
 def _missing_pictures(path: Path) -> list[int]:
