@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Trail:
         id: Id of the path, unique within one linker.
         label: Class index.
         entry: Detection that starts the path.
-        history: Number of newest entries to remember; None for all.
+        history: Number of frames to remember up to the last entry; None for all.
     """
 
     __slots__ = ("entries", "id", "label")
@@ -63,7 +64,9 @@ class Trail:
 
     def close(self, path_score: float, misses: int) -> LinkedPath:
         """Returns the finished path; frames between two entries repeat the earlier one."""
-        frames, scores, boxes, class_scores, observed = zip(*self.entries, strict=True)
+        oldest = self.entries[-1][0] - (self.entries.maxlen or math.inf)
+        known = (entry for entry in self.entries if entry[0] > oldest)  # fewer if it was missed
+        frames, scores, boxes, class_scores, observed = zip(*known, strict=True)
         start, end = frames[0], frames[-1]
         found_at = np.array(frames)
         columns = [np.array(boxes), np.array(scores), np.concatenate(class_scores)]

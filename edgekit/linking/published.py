@@ -105,8 +105,8 @@ class TubeLinker:
             detections are entries, with the others missed frames are too.
         frame_size: Width and height in pixels, the limits of ``korsal-motion``.
         rule: Rule for selecting the boxes of a class.
-        history: Number of newest entries that a path remembers and returns; None for all. It bounds
-            the memory of an endless stream.
+        history: Number of frames up to its last entry that a path remembers and returns; None for
+            all. It bounds the memory of an endless stream.
 
     Attributes:
         classes: Number of classes, C.

@@ -264,3 +264,27 @@ def test_classes_do_not_know_of_each_other(video: list[Detections], link: str) -
     for label in range(3):
         alone = [Detections(f.boxes, f.scores[:, label : label + 1]) for f in video]
         assert linked(label, video) == linked(0, alone)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from([STILL, NOTHING]), max_size=20),
+    st.sampled_from(PUBLISHED),
+    st.integers(1, 9),
+    st.integers(1, 4),
+)
+def test_a_path_ends_with_the_newest_frames_that_it_remembers(
+    video: list[Detections], link: str, history: int, max_misses: int
+) -> None:
+    def linked(history: int | None) -> list[LinkedPath]:
+        linker = TubeLinker(1, link=link, max_misses=max_misses, min_length=0, history=history)
+        closed = [path for found in video for path in linker.update(found).closed]
+        return closed + linker.finish()
+
+    for part, whole in zip(linked(history), linked(None), strict=True):
+        frames = len(part.boxes)
+        assert 1 <= frames <= history
+        assert part.found_at.tolist() == [n for n in whole.found_at if n > whole.end - history]
+        assert (part.id, part.label, part.end) == (whole.id, whole.label, whole.end)
+        for name in ("boxes", "scores", "observed", "class_scores"):
+            np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[-frames:])
