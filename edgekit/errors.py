@@ -28,6 +28,7 @@ found; ``hint`` is the command or step that solves the problem.
 from __future__ import annotations
 
 import importlib
+import sys
 
 from edgekit.system.installation import install_line
 
@@ -180,10 +181,26 @@ class MissingDependencyError(EdgeKitError):
 
     @classmethod
     def for_extra(cls, module: str, extra: str, purpose: str) -> MissingDependencyError:
-        """Returns the error for a missing module of an extra, with the pip command for it."""
+        """Returns the error for a missing module, with the pip command for it.
+
+        While the error of an import is handled, it says if the module is there, but broken.
+
+        Args:
+            module: Name of the module.
+            extra: Extra that installs it; empty if every installation has it.
+            purpose: What needs it, as the subject of a sentence.
+        """
+        broken = sys.exc_info()[1]
+        if isinstance(broken, ImportError) and not isinstance(broken, ModuleNotFoundError):
+            reason = " ".join(str(broken).split()).rstrip(".")
+            return cls(
+                f"{purpose} needs the package that provides '{module}', which is installed, but "
+                f"cannot be imported: {reason}.",
+                hint="Install that package again, or the system library that the message names.",
+            )
         return cls(
             f"{purpose} needs the package that provides '{module}', which is not installed.",
-            hint=f"Run: {install_line(extra)}",
+            hint=f"Run: {install_line(*filter(None, [extra]))}",
         )
 
     @classmethod

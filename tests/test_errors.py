@@ -38,3 +38,14 @@ def test_the_tree_in_the_docstring_is_the_tree():
 def test_a_missing_extra_names_its_pip_line():
     error = errors.MissingDependencyError.for_extra("torch", "host", "Training")
     assert install_line("host") in str(error)
+
+
+def test_a_package_that_is_there_and_cannot_be_imported_is_not_missing(tmp_path, monkeypatch):
+    (tmp_path / "spot_package.py").write_text("raise ImportError('libGL.so.1: no such file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(errors.MissingDependencyError) as caught:
+        errors.MissingDependencyError.unless("spot_package", "video", "Reading")
+    assert "which is installed, but cannot be imported: libGL.so.1" in caught.value.message
+    assert "pip" not in caught.value.hint
+    with pytest.raises(errors.MissingDependencyError, match="not installed"):
+        errors.MissingDependencyError.unless("other_package", "video", "Reading")

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.metadata
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from edgekit.doctor.report import OpenCvReport, PackageReport, TargetReport
 from edgekit.system.distributions import version_of
 from edgekit.system.installation import Requirement, install_line, requirements
+from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets.registry import TARGETS, runtime_packages
 from edgekit.targets.rknn.environment import MAKE, TOOLKIT, installed_version
 
-__all__ = ["missing_packages", "package_reports", "target_reports"]
+__all__ = [
+    "broken_packages",
+    "missing_packages",
+    "package_reports",
+    "target_reports",
+    "without_broken",
+]
 
 _PURPOSES = {
     "click": "every command",
@@ -50,6 +60,62 @@ _SYSTEMS = {"tensorrt": "sudo apt install python3-libnvinfer", TOOLKIT: MAKE}
 """Packages that no extra installs, and the commands that install them."""
 
 
+_FOR_ALL = "numpy"
+"""Package that the others need."""
+
+_MODULES = {"opencv-python": "cv2", "opencv-python-headless": "cv2"}
+"""Modules of packages whose module has another name."""
+
+_LIBRARIES = "sudo apt install libgl1 libglib2.0-0"
+"""Command that installs the system libraries of OpenCV."""
+
+_LONGEST_REASON = 400
+
+
+def broken_packages() -> dict[str, str]:
+    """Imports the packages that every installation needs.
+
+    Returns:
+        The problem of each that is there and cannot be imported, by its name. It is empty for those
+        that were not tried, because they need numpy.
+    """
+    found: dict[str, str] = {}
+    base = {part.name for part in requirements() if not part.extra}
+    for name in sorted(base, key=lambda name: (name != _FOR_ALL, name)):
+        if _FOR_ALL in found:
+            found[name] = ""
+        elif reason := _import_error(_MODULES.get(name, name)):
+            line = f"pip install --force-reinstall --no-deps {name}"
+            if name in _MODULES and "cannot open shared object" in reason:
+                line = _LIBRARIES
+            found[name] = f"{name} is there, but cannot be imported: {reason}. Run: {line}"
+    return found
+
+
+def _import_error(module: str) -> str:
+    """Returns why a module cannot be imported; empty if it can, or is not installed."""
+    try:
+        import_onnxruntime() if module == "onnxruntime" else importlib.import_module(module)
+    except Exception as error:  # a damaged file, or a processor that the package does not support
+        if isinstance(error, ModuleNotFoundError) and error.name == module:
+            return ""
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        return words[:_LONGEST_REASON].rstrip(".")
+    return ""
+
+
+@contextlib.contextmanager
+def without_broken(broken: Mapping[str, str]) -> Iterator[None]:
+    """Lets each import of a broken package raise ``ModuleNotFoundError`` while the block runs."""
+    modules = {_MODULES.get(name, name) for name in broken} - sys.modules.keys()
+    sys.modules.update(dict.fromkeys(modules))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for module in modules:
+            del sys.modules[module]
+
+
 def package_reports(opencv: OpenCvReport | None) -> tuple[PackageReport, ...]:
     """Describes each package that EdgeKit can use, installed or not.
 
@@ -69,9 +135,21 @@ def missing_packages(packages: Sequence[PackageReport]) -> list[str]:
     ]
 
 
-def target_reports(packages: Sequence[PackageReport]) -> tuple[TargetReport, ...]:
-    """Describes for each target of EdgeKit whether the installed packages are enough."""
-    return tuple(_target(name, packages) for name in TARGETS.own)
+def target_reports(
+    packages: Sequence[PackageReport], broken: Collection[str] = ()
+) -> tuple[TargetReport, ...]:
+    """Describes for each target of EdgeKit whether the installed packages are enough.
+
+    Args:
+        packages: The packages that EdgeKit can use.
+        broken: Names of those that are there and cannot be imported.
+    """
+    missing = {
+        part.name: "" if part.version else part.install
+        for part in packages
+        if part.name in broken or not part.version
+    }
+    return tuple(_target(name, missing) for name in TARGETS.own)
 
 
 def _package(part: Requirement, opencv: OpenCvReport | None) -> PackageReport:
@@ -95,9 +173,8 @@ def _purpose(package: str) -> str:
     return ""
 
 
-def _target(name: str, packages: Sequence[PackageReport]) -> TargetReport:
+def _target(name: str, missing: Mapping[str, str]) -> TargetReport:
     runs, exports = TARGETS[name].runs_with, TARGETS[name].exports_with
-    missing = {part.name: part.install for part in packages if not part.version}
     wanted = [need for need in dict.fromkeys((*runs, *exports)) if need in missing]
     return TargetReport(
         name,

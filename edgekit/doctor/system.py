@@ -6,11 +6,18 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import edgekit
-from edgekit.doctor.packages import missing_packages, package_reports, target_reports
+from edgekit.doctor.packages import (
+    broken_packages,
+    missing_packages,
+    package_reports,
+    target_reports,
+    without_broken,
+)
 from edgekit.doctor.plugins import plugin_reports, plugin_targets
 from edgekit.doctor.report import (
     CacheReport,
@@ -41,12 +48,18 @@ _FEATURES = (
 
 def examine_system() -> SystemReport:
     """Describes the machine and the installation. It starts no camera and loads no model."""
+    broken = broken_packages()
+    with without_broken(broken):
+        return _examine(broken)
+
+
+def _examine(broken: Mapping[str, str]) -> SystemReport:
     opencv = _opencv()
     packages = package_reports(opencv)
     bundle, problem = _default_bundle()
     kernel, wrong_kernel = _kernel()
     cache, wrong_cache = _cache()
-    problems = (problem, wrong_kernel, wrong_cache, _stranger())
+    problems = (*broken.values(), problem, wrong_kernel, wrong_cache, _stranger())
     return SystemReport(
         edgekit=edgekit.__version__,
         system=PythonReport(
@@ -59,7 +72,7 @@ def examine_system() -> SystemReport:
         gpus=_gpus(),
         cameras=_cameras(),
         packages=packages,
-        targets=(*target_reports(packages), *plugin_targets()),
+        targets=(*target_reports(packages, broken), *plugin_targets()),
         plugins=plugin_reports(),
         providers=_providers(),
         opencv=opencv,

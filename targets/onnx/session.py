@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from edgekit.errors import BundleError, MissingDependencyError
 from edgekit.runtime.types import Array
 from edgekit.system.cores import physical_cores
-from edgekit.system.installation import install_line
 from edgekit.system.telemetry import import_onnxruntime
 from edgekit.targets import base
 
@@ -42,9 +41,8 @@ class OnnxSession(base.Session):
         try:
             import_onnxruntime()
         except ImportError as error:
-            raise MissingDependencyError(
-                "Running this bundle needs 'onnxruntime', which is not installed.",
-                hint=f"Run: {install_line()}",
+            raise MissingDependencyError.for_extra(
+                "onnxruntime", "", "Running this bundle"
             ) from error
 
     def describe(self) -> dict[str, str]:

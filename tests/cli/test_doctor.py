@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import subprocess
@@ -231,6 +232,49 @@ def test_it_works_where_a_package_is_missing(missing):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["edgekit"]
+
+
+LIBRARY = "libGL.so.1: cannot open shared object file: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("module", "failure", "reason", "line"),
+    [
+        ("cv2", f"ImportError({LIBRARY!r})", LIBRARY, "sudo apt install libgl1 libglib2.0-0"),
+        ("cv2", "SyntaxError('null bytes')", "SyntaxError: null bytes", "opencv-python"),
+        ("numpy", "RuntimeError('made for X86_V2')", "RuntimeError: made for X86_V2", "numpy"),
+        ("onnxruntime", "OSError('libx.so')", "OSError: libx.so", "onnxruntime"),
+        ("msgspec", "ImportError('bad magic number')", "bad magic number", "msgspec"),
+    ],
+)
+def test_a_package_that_is_there_and_cannot_be_imported_is_a_problem(
+    tmp_path, module, failure, reason, line
+):
+    (tmp_path / f"{module}.py").write_text(f"raise {failure}\n")
+    command = [sys.executable, "-m", "edgekit", "doctor"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "COLUMNS": "120"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    (problem,) = (text for text in done.stdout.splitlines() if text.startswith("! "))
+    assert "is there, but cannot be imported" in problem
+    assert reason in problem
+    assert problem.endswith(line)
+    assert "Everything that edgekit run needs is here" not in done.stdout
+    able = re.search(r"│ onnx +│ (yes|no)", done.stdout)
+    assert able
+    assert (able[1] == "no") == (module in ("numpy", "onnxruntime"))
+
+
+def test_a_package_that_cannot_be_imported_is_no_fault_of_edgekit(tmp_path, spot_bundle):
+    (tmp_path / "cv2.py").write_text(f"raise ImportError({LIBRARY!r})\n")
+    command = [sys.executable, "-m", "edgekit", "run", "clip.mp4", "--bundle", str(spot_bundle)]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 4
+    assert done.stderr == (
+        f"Error: A package that EdgeKit needs is missing, or cannot be imported: {LIBRARY}.\n"
+        "See which one, and how to repair it: edgekit doctor\n"
+    )
 
 
 def test_it_loads_no_host_library():

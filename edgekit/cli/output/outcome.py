@@ -97,6 +97,8 @@ def failure_of(error: BaseException) -> Failure:
         error = shortage
     if isinstance(error, OSError) and error.errno is not None:
         error = _system_error(error)
+    if isinstance(error, ImportError) and not (error.name or "").startswith("edgekit"):
+        error = _unusable_package(error)
     if isinstance(error, EdgeKitError):
         return Failure(error.code, error.message, error.hint, error.exit_status)
     import traceback
@@ -115,6 +117,15 @@ def _caused_by_interrupt(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
+
+
+def _unusable_package(error: ImportError) -> EdgeKitError:
+    """Returns the error for a package that every installation needs."""
+    reason = " ".join(str(error).split()).rstrip(".")
+    return MissingDependencyError(
+        f"A package that EdgeKit needs is missing, or cannot be imported: {reason}.",
+        hint="See which one, and how to repair it: edgekit doctor",
+    )
 
 
 def _truncated_bytecode() -> EdgeKitError:

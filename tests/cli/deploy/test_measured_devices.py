@@ -72,7 +72,10 @@ def test_a_bundle_that_runs_on_the_device_only(
     workstation.add("absent", 1, "")
     assert main([*words[:-1], "absent"]) == 3
     shown = capsys.readouterr()
-    assert "this machine: Running this bundle needs 'onnxruntime'" in shown.err
+    assert (
+        "this machine: Running this bundle needs the package that provides 'onnxruntime'"
+        in shown.err
+    )
     assert "absent: Expected an SSH server on absent" in shown.err
 
 
