@@ -8,6 +8,7 @@ import json
 import os
 import socketserver
 import threading
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,13 @@ def test_a_system_unit_of_another_user(programs, tmp_path: Path) -> None:
     assert f"sudo systemctl disable --now door.service; sudo rm {unit}" in caught.value.hint
 
 
-def test_an_output_that_fails_is_named(programs) -> None:
+def test_an_output_that_fails_is_named_though_the_device_has_a_proxy(
+    programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(urllib.request, "_opener", None)  # the first call keeps the proxies
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
     sinks = [{"error": None}, {"error": "No connection to the MQTT broker door:1883."}]
     source = {"rate": 10.04, "error": None, "sinks": sinks}
     body = json.dumps({"status": "degraded", "sources": [source]}).encode()
