@@ -27,7 +27,7 @@ from edgekit.bundle import (
     load_bundle,
     save_bundle,
 )
-from edgekit.errors import MissingDependencyError, UsageError
+from edgekit.errors import BundleError, MissingDependencyError, UsageError
 from edgekit.files.output_paths import (
     refuse_existing,
     refuse_replacing,
@@ -192,14 +192,19 @@ def _verified(
 
     target = candidate.manifest.target
     _log.info("Verifying on %s", target)
-    with open_session(candidate, SessionOptions(runtime=runtime)) as session:
-        found = verify(
-            network,
-            session,
-            _cascade(chosen),
-            verification_frames() if clips is None else clips,
-            tolerance=settings.tolerance or TOLERANCES[settings.precision],
-        )
+    try:
+        with open_session(candidate, SessionOptions(runtime=runtime)) as session:
+            found = verify(
+                network,
+                session,
+                _cascade(chosen),
+                verification_frames() if clips is None else clips,
+                tolerance=settings.tolerance or TOLERANCES[settings.precision],
+            )
+    except BundleError as error:  # its folder is temporary, and a manifest may quote the message
+        message = error.message.replace(f"{candidate.path}/", "")
+        message = message.replace(str(candidate.path), "the bundle")
+        raise BundleError(message, hint=error.hint) from error
     check_bounds(candidate.manifest, found)
     return found
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from edgekit.models.checkpoints import load_checkpoint
 from edgekit.models.lowerings import LOWERINGS
 from edgekit.targets.build import bundle_path
 from edgekit.targets.dcn_choice import fastest, fastest_form, forms_to_time
+from edgekit.targets.onnx.session import OnnxSession
 from edgekit.targets.settings import ExportSettings
 
 AUTO = ExportSettings()
@@ -93,6 +95,22 @@ def test_a_form_that_differs_or_that_the_runtime_refuses_is_left_out(
     assert isinstance(found, LoweringTimes)
     assert found.chosen == "gather"
     assert found.refused == {"deform_conv": "it differs"}
+
+
+def test_a_refusal_names_no_temporary_folder(
+    deformable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def older(self: OnnxSession) -> Any:
+        if b"DeformConv" in self.bundle.read_model():
+            raise RuntimeError("no DeformConv")
+        return settings(self)
+
+    settings = OnnxSession._settings
+    monkeypatch.setattr(OnnxSession, "_settings", older)
+    found = edgekit.export(deformable, input_size=64, out=tmp_path / "auto").manifest.provenance
+    assert isinstance(found.lowerings, LoweringTimes)
+    refusal = found.lowerings.refused["deform_conv"]
+    assert refusal == f"ONNX Runtime {onnxruntime.__version__} refuses model.onnx: no DeformConv"
 
 
 def test_if_no_form_holds_the_first_error_is_reported(tmp_path: Path) -> None:
