@@ -112,13 +112,16 @@ class Store:
         finally:
             os.close(handle)
 
-    def folder(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+    def folder(
+        self, kind: str, key: str, make: Callable[[Path], None], *, others: bool = False
+    ) -> Path:
         """Returns the folder of a piece, which is made now unless it exists and is proven complete.
 
         Args:
             kind: Kind of the piece, as a readable part of its name.
             key: Key from ``key_of``.
             make: Function that fills an empty folder, which becomes the piece when it returns.
+            others: Whether those who use the piece may add files to it.
 
         Raises:
             OutputError: The folder cannot be written.
@@ -131,5 +134,5 @@ class Store:
 
         with writing(self.path):
             self.path.mkdir(0o700, exist_ok=True)
-        cached_folder(place, lambda: is_proven(place, place.name), fill)
+        cached_folder(place, lambda: is_proven(place, place.name, others=others), fill)
         return place

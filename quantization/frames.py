@@ -26,6 +26,8 @@ from edgekit.errors import AnnotationError, UsageError
 from edgekit.files.checksums import sha256_of
 from edgekit.files.reading import is_there
 from edgekit.quantization.heads_loss import Truth, truth_of
+from edgekit.system.distributions import installed_versions
+from edgekit.targets.registry import TARGETS
 from edgekit.targets.settings import ExportSettings
 
 __all__ = ["CalibrationFrames", "exported", "gather", "shipped_float"]
@@ -70,7 +72,7 @@ def exported(
     settings: ExportSettings | None = None,
     name: str = "bundle",
 ) -> Path:
-    """Returns the folder of a checkpoint's float bundle, which is exported only once.
+    """Returns the folder of a checkpoint's float bundle, exported once by the same converter.
 
     Args:
         checkpoint: A .pth or .safetensors file.
@@ -88,8 +90,10 @@ def exported(
 
         export_bundle(checkpoint, target, settings=settings, out=folder / name)
 
-    key = key_of(sha256_of(checkpoint), target, settings, name)
-    return store.folder("float", key, make) / name
+    versions = installed_versions(TARGETS[target].exports_with)
+    key = key_of(sha256_of(checkpoint), target, settings, name, versions)
+    # A session on TensorRT adds its engine, whose build takes minutes.
+    return store.folder("float", key, make, others=True) / name
 
 
 def gather(

@@ -25,7 +25,9 @@ from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.evaluate import evaluate
 from edgekit.quantization.registry import evaluation_runtime
 from edgekit.runtime.types import Detections
+from edgekit.system.distributions import installed_versions
 from edgekit.targets.base import SessionOptions
+from edgekit.targets.registry import runtime_packages
 
 __all__ = ["TubesLoss"]
 
@@ -129,7 +131,8 @@ class TubesLoss:
             for video in self._dataset.videos
             for tube in video.tubes
         ]
-        key = key_of(bundle.sha256, self._key, places, tubes)
+        versions = installed_versions(runtime_packages())
+        key = key_of(bundle.sha256, self._key, places, tubes, options.runtime, versions)
         return read_detections(self._store.folder("tubes", key, make) / "detections.json.gz")
 
     def _followed(

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from edgekit.files.reading import is_own, open_regular, read_regular
@@ -97,17 +98,19 @@ def prove_folder(folder: Path, identity: str) -> None:
     _write(folder / ENDING, _proof(identity, _digests(folder)))
 
 
-def is_proven(folder: Path, identity: str) -> bool:
+def is_proven(folder: Path, identity: str, *, others: bool = False) -> bool:
     """Returns whether a folder holds exactly the files that ``prove_folder`` found, unchanged.
 
     Args:
         folder: Path of the folder, which may be missing.
         identity: Text that identifies what the content was made from.
+        others: Whether other files of this user may be there too.
     """
     try:
         proof = read_regular(folder / ENDING, _MOST_PROOF, own=True)
-        return proof == _proof(identity, _digests(folder))
-    except OSError:
+        proven = json.loads(proof)["sha256"] if others else None
+        return proof == _proof(identity, _digests(folder, proven))
+    except (OSError, ValueError, LookupError, TypeError):
         return False
 
 
@@ -122,14 +125,18 @@ def _proof(identity: str, digests: dict[str, str]) -> bytes:
     return json.dumps({"identity": identity, "sha256": digests}, sort_keys=True).encode() + b"\n"
 
 
-def _digests(folder: Path) -> dict[str, str]:
+def _digests(folder: Path, names: Collection[str] | None = None) -> dict[str, str]:
+    """Returns the SHA-256 of all files of a folder, or of those with given paths in it."""
     found = {}
     for path in (folder, *folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if not (names is None or name in names or path.is_dir()):
+            continue  # another process may just be writing it
         status = path.lstat()
         if not is_own(status) or not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise OSError(f"{path} is not a file or folder of this user")
         if stat.S_ISREG(status.st_mode) and path != folder / ENDING:
-            found[path.relative_to(folder).as_posix()] = sha256_of(path, own=True)
+            found[name] = sha256_of(path, own=True)
     return found
 
 

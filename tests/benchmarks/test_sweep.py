@@ -65,6 +65,23 @@ def test_a_bundle_is_exported_once_for_each_combination(tiny, tmp_path):
         export_all(read_sweep(["size=65"]), tiny, Store(tmp_path))
 
 
+def test_a_bundle_stays_with_the_engine_of_a_session_until_the_converter_changes(
+    tiny, tmp_path, monkeypatch
+):
+    sweep, store = read_sweep(["size=64"]), Store(tmp_path / "store")
+    (bundle,) = export_all(sweep, tiny, store)
+    engine = bundle / "engines" / "a.engine"
+    engine.parent.mkdir()
+    engine.touch()
+    assert export_all(sweep, tiny, store) == [bundle]
+    assert engine.exists()
+    place = tmp_path / "onnxscript-99.0.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxscript\nVersion: 99.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert export_all(sweep, tiny, store) != [bundle]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

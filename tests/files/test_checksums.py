@@ -148,14 +148,17 @@ def test_a_folder_that_was_changed_is_not_believed(folder, name, damage):
         (folder.parent / "elsewhere").write_bytes(content[:-1])
         path.symlink_to(folder.parent / "elsewhere")
     assert not is_proven(folder, "k")
+    assert not is_proven(folder, "k", others=True)
 
 
 def test_a_file_more_or_under_another_name_is_not_believed(folder):
     (folder / "c").touch()
     assert not is_proven(folder, "k")
+    assert is_proven(folder, "k", others=True)
     (folder / "c").unlink()
     (folder / "a").rename(folder / "c")
     assert not is_proven(folder, "k")
+    assert not is_proven(folder, "k", others=True)
 
 
 def test_what_is_cached_is_for_its_owner_alone(place):

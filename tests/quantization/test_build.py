@@ -251,6 +251,22 @@ def test_without_annotations_the_tubes_of_the_float_model_are_the_truth(bundle, 
     assert (check.float_map, check.drop) == (1, 0)
 
 
+def test_tubes_of_another_version_of_the_runtime_are_found_again(
+    spotter, spots, tmp_path, monkeypatch
+):
+    own = Store(tmp_path / "store")
+    found = gather(spotter, spots, None, own, samples=6)
+    loss = TubesLoss(spotter, found.dataset, found.sequences, found.evaluation, own)
+    loss.measure(spotter)
+    before = set(own.path.glob("tubes-*"))
+    place = tmp_path / "onnxruntime-99.0.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime\nVersion: 99.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    loss.measure(spotter)
+    assert set(own.path.glob("tubes-*")) > before
+
+
 def test_where_nothing_is_found_there_is_no_tube_as_ground_truth(bundle, tmp_path, store):
     random = np.random.default_rng(0)
     for number in range(8):
