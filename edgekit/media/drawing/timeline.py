@@ -15,6 +15,7 @@ from edgekit._printable import plural
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.bars import Bar, draw_bar, draw_legend
 from edgekit.media.drawing.drawn_boxes import DrawnRun
+from edgekit.media.drawing.frame_times import FrameTimes
 from edgekit.media.drawing.text import Colour, colour_of, put_text, text_size
 from edgekit.pipeline.results import RunInfo, RunSummary
 from edgekit.runtime.types import Array
@@ -78,6 +79,7 @@ def draw_timeline(
     thumbnails: Sequence[Thumbnail],
     *,
     frames: int,
+    times: FrameTimes,
 ) -> Array:
     """Draws the summary as a picture, (H, 1600, 3) uint8.
 
@@ -88,6 +90,7 @@ def draw_timeline(
         total: Number of tubes in the run.
         thumbnails: Thumbnails in order of time; as many as fit are shown.
         frames: Smallest length of the time axis, in frames; every tube fits in any case.
+        times: Times of the frames.
     """
     ends = [run.last for row in rows for run in row.drawn[-1:]]
     frames = max(1, frames, *(end + 1 for end in ends), *(row.end + 1 for row in rows))
@@ -104,7 +107,7 @@ def draw_timeline(
     image = np.full((height, _WIDTH, 3), _PAPER, np.uint8)
     _draw_title(image, info, summary)
     top = _TITLE + strip
-    _draw_axis(image, scale, top, body, info.fps)
+    _draw_axis(image, scale, top, body, times)
     if shown:
         _draw_thumbnails(image, shown, scale, _TITLE, top)
     if nothing:
@@ -174,14 +177,14 @@ def _draw_thumbnails(
         x += width + space
 
 
-def _draw_axis(image: Array, scale: _Scale, top: int, body: int, fps: float) -> None:
+def _draw_axis(image: Array, scale: _Scale, top: int, body: int, times: FrameTimes) -> None:
     bottom = top + body
     image[top:bottom, scale.left : scale.right] = _BAND
     for frame in _ticks(scale):
         x = scale.x(frame)
         cv2.line(image, (x, top), (x, bottom + 6), _GRID, 1)
         cv2.line(image, (x, bottom), (x, bottom + 6), _PALE, 1)
-        for text, down, colour in ((f"{frame}", 24, _INK), (_clock(frame / fps), 44, _PALE)):
+        for text, down, colour in ((f"{frame}", 24, _INK), (_clock(times.at(frame)), 44, _PALE)):
             width, _ = text_size(text, 11)
             left = min(max(x - width // 2, _MARGIN), _WIDTH - _MARGIN - width)
             put_text(image, text, (left, bottom + down), 11, colour)

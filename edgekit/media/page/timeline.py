@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ SECONDS = 60.0
 _MOST_ENDED = 60
 _MOST_RUNS = 40
 """Number of newest drawn runs kept for each tube."""
+
+_RECENT = 256
+_ENOUGH = 16
+_NEAR = 0.2
+"""Largest difference of a declared rate from that of the newest frames, as a share; a smaller one
+may be jitter."""
 
 
 @dataclass(slots=True)
@@ -52,7 +59,7 @@ class Timeline:
     """Follows a run frame by frame, in bounded memory.
 
     Args:
-        fps: Frame rate of the source, which converts seconds to frames; also an attribute.
+        fps: Frame rate that the source declares; also an attribute.
     """
 
     def __init__(self, fps: float) -> None:
@@ -61,12 +68,22 @@ class Timeline:
         self._ended: deque[_TubeRow] = deque(maxlen=_MOST_ENDED)
         self._gaps: deque[Gap] = deque(maxlen=_MOST_ENDED)
         self._drawn = DrawnBoxes(_MOST_RUNS)
+        self._recent: deque[tuple[int, float]] = deque(maxlen=_RECENT)
         self._now = 0
 
     @property
     def alive(self) -> int:
         """Number of live tubes."""
         return len(self._alive)
+
+    @property
+    def rate(self) -> float:
+        """Frames per second; a camera may be slower than the rate that it declares."""
+        if len(self._recent) < _ENOUGH:
+            return self.fps
+        (first, begin), (last, end) = self._recent[0], self._recent[-1]
+        rate = (last - first) / (end - begin) if begin < end < math.inf else 0.0
+        return rate if rate and abs(rate - self.fps) > _NEAR * self.fps else self.fps
 
     def gap(self, gap: Gap) -> None:
         """Records missing frames; frames left out on purpose leave no gap in a tube."""
@@ -78,6 +95,7 @@ class Timeline:
         """Extends the tubes of a frame."""
         index = self._now = result.frame.index
         self._drawn.frame(result)
+        self._recent.append((index, result.frame.time))
         shown = set()
         for tube in result.tubes:
             shown.add(tube.id)
@@ -102,12 +120,14 @@ class Timeline:
 
     def to_json(self) -> dict[str, object]:
         """Returns the last minute in JSON form: live tubes, then ended tubes, newest first."""
-        begin = self._now - max(1, round(SECONDS * self.fps))
+        rate = self.rate
+        begin = self._now - max(1, round(SECONDS * rate))
         alive = sorted(self._alive.values(), key=lambda row: -row.id)
         ended = [row for row in reversed(self._ended) if row.last >= begin]
         gaps = [gap for gap in self._gaps if gap.index >= begin]
         return {
             "now": self._now,
+            "fps": rate,
             "tubes": [row.to_json(begin) for row in [*alive, *ended]],
             "gaps": [[gap.index - gap.frames, gap.index, gap.reason] for gap in gaps],
         }

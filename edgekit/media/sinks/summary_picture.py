@@ -14,6 +14,7 @@ from edgekit._checks import as_flag, is_whole, required_path, unexpected
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.drawing.drawn_boxes import DrawnBoxes
+from edgekit.media.drawing.frame_times import FrameTimes
 from edgekit.media.drawing.picture_file import refuse_no_picture, write_picture
 from edgekit.media.drawing.square_pixels import in_size, shown_size
 from edgekit.media.drawing.stage_chart import draw_stages
@@ -77,6 +78,7 @@ class PictureSink(Sink):
         self._info: RunInfo | None = None
         self._annotator = Annotator(())
         self._drawn = DrawnBoxes(_MOST_RUNS)
+        self._times = FrameTimes(1.0)
         self._best: list[_Ranked] = []
         self._count = 0
         self._thumbnails: list[Thumbnail] = []
@@ -97,6 +99,7 @@ class PictureSink(Sink):
         """Stores the run's names and classes."""
         self._info = info
         self._annotator = Annotator(info.classes)
+        self._times = FrameTimes(info.fps)
 
     def bundle(self, change: BundleChange) -> None:
         """Names the bundle that runs now; its classes are the same."""
@@ -108,6 +111,7 @@ class PictureSink(Sink):
         """Keeps thumbnails of some frames."""
         index = result.frame.index
         self._last = index
+        self._times.add(result.frame)
         assert self._info is not None
         self._info = self._info.seen(result.frame)
         self._annotator.follow(result)
@@ -149,7 +153,13 @@ class PictureSink(Sink):
         first = {row.label: min(r.start for r in rows if r.label == row.label) for row in rows}
         rows.sort(key=lambda row: (first[row.label], row.label, not row.truth, row.start, row.id))
         image = draw_timeline(
-            self._info, summary, rows, self._count, self._thumbnails, frames=self._last + 1
+            self._info,
+            summary,
+            rows,
+            self._count,
+            self._thumbnails,
+            frames=self._last + 1,
+            times=self._times,
         )
         if self._stages:
             image = np.concatenate([image, draw_stages(summary.stages, image.shape[1])])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from edgekit.linking.published import LiveTube
 from edgekit.media.page.timeline import Timeline
@@ -51,6 +52,29 @@ def test_a_tube_that_ends_keeps_the_boxes_that_were_drawn():
     assert tube["runs"] == [[0, 3, True]]
     timeline.tube(ended(7))
     assert len(timeline.to_json()["tubes"]) == 1, "one that was never shown is none"
+
+
+@pytest.mark.parametrize(("real", "told"), [(25.0, 25.0), (26.0, 25.0), (10.0, 10.0), (60.0, 60.0)])
+def test_a_minute_is_one_also_if_the_source_has_another_rate_than_it_declares(real, told):
+    timeline = Timeline(25.0)
+    assert timeline.to_json()["fps"] == 25
+    for index in range(6000):
+        id = index // 10
+        timeline.frame(
+            FrameResult(Frame(index, index / real, IMAGE), Detections.empty(2), [live(id)])
+        )
+        timeline.tube(ended(id, start=index))
+    found = timeline.to_json()
+    assert found["fps"] == pytest.approx(told)
+    assert min(tube["end"] for tube in found["tubes"]) >= 5999 - 60 * told - 10
+
+
+def test_times_that_mean_nothing_leave_the_declared_rate():
+    for times in ([0.0] * 40, [float("nan")] * 40, [-float(n) for n in range(40)]):
+        timeline = Timeline(25.0)
+        for index, seconds in enumerate(times):
+            timeline.frame(FrameResult(Frame(index, seconds, IMAGE), Detections.empty(2), []))
+        assert timeline.to_json()["fps"] == 25
 
 
 def test_a_limited_rate_leaves_the_bar_of_a_whole_minute():

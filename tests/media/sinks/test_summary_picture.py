@@ -15,6 +15,7 @@ from edgekit.linking.choices import LINKS
 from edgekit.linking.published import LiveTube
 from edgekit.linking.registry import make_linker
 from edgekit.media.drawing.drawn_boxes import DrawnBoxes, DrawnRun
+from edgekit.media.drawing.frame_times import FrameTimes
 from edgekit.media.drawing.text import colour_of, lighter
 from edgekit.media.drawing.timeline import TimelineRow, draw_timeline
 from edgekit.media.sinks.summary_picture import PictureSink
@@ -71,7 +72,7 @@ def looks(image: Any, place: int, rows: int, label: int, frames: int) -> list[st
 def test_a_bar_shows_each_frame_as_it_was_drawn() -> None:
     drawn = [DrawnRun(5, 19, True), DrawnRun(20, 29, False), DrawnRun(30, 35, True)]
     row = TimelineRow(0, 1, 0.8, 3, 24, drawn)
-    image = draw_timeline(INFO, SUMMARY, [row], 1, [], frames=40)
+    image = draw_timeline(INFO, SUMMARY, [row], 1, [], frames=40, times=FrameTimes(25.0))
     expected = (
         [""] * 3
         + ["pale"] * 2

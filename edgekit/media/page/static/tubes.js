@@ -19,7 +19,7 @@ export class Tubes {
   }
 
   show(state) {
-    const { fps } = this.hello;
+    const { fps } = state; // a camera may be slower than the rate that it declares
     const longest = this.list.clientWidth < 500 ? LONGEST / 2 : LONGEST;
     const seconds = Math.min(Math.max((state.now + 1) / fps, SHORTEST), longest);
     const span = { end: state.now + 1, frames: seconds * fps };
