@@ -22,7 +22,8 @@ from edgekit.datasets.annotations import Truth as Dataset
 from edgekit.datasets.annotations import VideoTruth
 from edgekit.datasets.published import read_truth
 from edgekit.datasets.relabelling import in_classes_of
-from edgekit.errors import AnnotationError, UsageError
+from edgekit.datasets.video_facts import refuse_other_video
+from edgekit.errors import UsageError
 from edgekit.files.checksums import sha256_of
 from edgekit.files.reading import is_there
 from edgekit.quantization.heads_loss import Truth, truth_of
@@ -121,11 +122,14 @@ def gather(
 
     Raises:
         CalibrationError: There are no usable frames.
-        AnnotationError: The annotations do not have the layout, or have other classes.
+        AnnotationError: The annotations do not have the layout, or have other classes, or a video
+            has another number of frames.
+        MediaError: An annotated video is missing, cannot be read, or has another size.
         UsageError: ``calib`` is a bundle.
     """
-    if annotations is not None:
-        read_truth("json", annotations)  # reports errors in it before clips are rendered
+    if annotations is not None:  # errors in them are reported before clips are rendered
+        for video in _dataset(bundle, annotations).videos:
+            refuse_other_video(video)
     if calib is None:
         calib, rendered = rendered_clips(store, progress)
         annotations = annotations or rendered
@@ -144,7 +148,7 @@ def gather(
         bundle, sequences, store, samples=samples, evaluated=0, seed=seed, progress=progress
     )
     chosen = extract(bundle, sequences, wanted, store, progress)
-    dataset = in_classes_of(bundle.manifest.classes, read_truth("json", annotations))
+    dataset = _dataset(bundle, annotations)
     used = {
         (sequence.sha256, frame)
         for sequence, frames in zip(sequences, wanted, strict=True)
@@ -152,6 +156,10 @@ def gather(
     }
     evaluation, truth = _annotated(bundle, dataset, used, store, progress)
     return CalibrationFrames(chosen, evaluation, truth, dataset)
+
+
+def _dataset(bundle: Bundle, annotations: Path) -> Dataset:
+    return in_classes_of(bundle.manifest.classes, read_truth("json", annotations))
 
 
 def _annotated(
@@ -174,9 +182,4 @@ def _annotated(
 
 
 def _sequence(video: VideoTruth) -> FrameSequence:
-    if video.path is None or not video.path.exists():
-        raise AnnotationError(
-            f"The annotations name the video '{video.name}', but there is no file {video.path}.",
-            hint="Put the video into the folder of its annotations.",
-        )
-    return find_sequences(video.path)[0]
+    return find_sequences(video.require_path())[0]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.errors import MediaError
+from edgekit.errors import AnnotationError, MediaError
 
 if TYPE_CHECKING:
     from edgekit.datasets.annotations import VideoTruth
@@ -17,7 +17,9 @@ __all__ = [
     "facts_of",
     "other_frames",
     "other_size",
+    "refuse_other_frames",
     "refuse_other_size",
+    "refuse_other_video",
 ]
 
 _ROUNDED = 0.02
@@ -92,6 +94,48 @@ def other_size(video: VideoTruth, size: tuple[int, int]) -> str:
         f"{video.path} has {size[1]}x{size[0]} pixels, and its annotation says "
         f"{video.width}x{video.height}."
     )
+
+
+def refuse_other_frames(video: VideoTruth, frames: int) -> None:
+    """Raises if a video has another number of frames than its annotation says.
+
+    Raises:
+        AnnotationError: It has.
+    """
+    if what := other_frames(video, frames):
+        raise AnnotationError(
+            what,
+            hint="Use the video that was annotated, cut it to the annotated frames, or correct the "
+            "annotation. edgekit dataset check lists all such videos.",
+        )
+
+
+def refuse_other_video(video: VideoTruth, *, longer: bool = False) -> None:
+    """Raises, before long work, if a video is not the annotated one.
+
+    A video file is decoded if it declares another number of frames, because some hold others than
+    they declare.
+
+    Args:
+        video: Annotation of the video.
+        longer: Whether the video may have more frames than annotated.
+
+    Raises:
+        MediaError: It has another size, or cannot be read.
+        AnnotationError: It has another number of frames.
+    """
+    path = video.require_path()
+    facts = facts_of(path)
+    refuse_other_size(video, (facts.height, facts.width))
+
+    def fits(frames: int) -> bool:
+        return frames == video.frames or (longer and frames > video.frames)
+
+    frames = facts.frames
+    if frames is None or (path.is_file() and not fits(frames)):
+        frames, _ = decoded(path)
+    if not fits(frames):
+        refuse_other_frames(video, frames)
 
 
 def refuse_other_size(video: VideoTruth, size: tuple[int, int] | None = None) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 from edgekit.bundle import load_bundle
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.relabelling import in_classes_of
-from edgekit.datasets.video_facts import other_frames, refuse_other_size
+from edgekit.datasets.video_facts import refuse_other_frames, refuse_other_size
 from edgekit.detector import Detector
-from edgekit.errors import AnnotationError
 from edgekit.linking.registry import make_linker
 from edgekit.media import open_source
 from edgekit.media.sinks.sink import Sink
@@ -92,12 +91,7 @@ def _detect_video(
         classes, collector = len(detector.classes), DetectionsCollector(len(detector.classes))
         linker = make_linker("edgekit", classes)
         Pipeline(source, detector, linker, [collector], overlap=True, lanes=detector.lanes).run()
-    if what := other_frames(video, len(collector.found)):
-        raise AnnotationError(
-            what,
-            hint="Use the video that was annotated, cut it to the annotated frames, or correct the "
-            "annotation. edgekit dataset check lists all such videos.",
-        )
+    refuse_other_frames(video, len(collector.found))
     refuse_other_size(video, collector.size)
     return FrameDetections.of(collector.found, classes)
 

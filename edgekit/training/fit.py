@@ -14,12 +14,12 @@ from edgekit._parameters import parameter
 from edgekit._progress import SILENT, Progress
 from edgekit.datasets.annotations import Truth
 from edgekit.datasets.relabelling import in_classes_of
+from edgekit.datasets.video_facts import refuse_other_video
 from edgekit.errors import AnnotationError
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.training.data.augmentation import LARGEST_SCALES
 from edgekit.training.data.interval import pair_interval
 from edgekit.training.data.loading import TrainingSamples, naming_a_lost_worker
-from edgekit.training.data.locating import refuse_other_video
 from edgekit.training.data.preparing import ClipSource, PreparedClips, prepared_clips
 from edgekit.training.estimate import estimate
 from edgekit.training.optimization.process_group import ProcessGroup, process_group
@@ -283,7 +283,7 @@ def _check_videos(datasets: Sequence[Truth], validation: Sequence[Truth]) -> Non
     trained = {video.path for truth in datasets for video in truth.videos}
     videos = [video for truth in validation for video in truth.videos]
     for video in videos:
-        refuse_other_video(video)
+        refuse_other_video(video, longer=True)
     shared = [video.name for video in videos if video.path in trained]
     if shared:
         _LOG.warning(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import cv2
 import msgspec
@@ -19,7 +20,14 @@ from edgekit.calibration.samples import collect
 from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
 from edgekit.datasets.annotations import Truth as Dataset
-from edgekit.errors import BoundError, BundleError, OutputError, UsageError
+from edgekit.errors import (
+    AnnotationError,
+    BoundError,
+    BundleError,
+    MediaError,
+    OutputError,
+    UsageError,
+)
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.build import quantize_bundle, recipe_of
 from edgekit.quantization.frames import gather
@@ -240,6 +248,28 @@ def test_annotated_frames_are_compared_with_their_annotations(bundle, footage, s
     manifest = msgspec.structs.replace(bundle.manifest, target="jetson")
     files = {entry.path: bundle.path / entry.path for entry in bundle.manifest.files}
     assert loss.measure(save_bundle(tmp_path / "jetson", manifest, files)) == check
+
+
+def test_videos_other_than_annotated_are_refused_before_any_frame_is_chosen(
+    bundle, footage, tmp_path
+):
+    store = Store(tmp_path / "store")
+    other = tmp_path / "other"
+    shutil.copytree(footage, other)
+    whole = json.loads((footage / "annotations.json").read_text())
+    name = next(iter(whole["videos"]))
+    for changes, error, words in (
+        ({"width": 640, "height": 480}, MediaError, "and its annotation says 640x480"),
+        ({"frames": 99}, AnnotationError, "and its annotation says 99"),
+    ):
+        videos = {**whole["videos"], name: {**whole["videos"][name], **changes}}
+        (other / "annotations.json").write_text(json.dumps({**whole, "videos": videos}))
+        with pytest.raises(error, match=words):
+            gather(bundle, footage, other, store, samples=6)
+    shutil.rmtree(other / name) if (other / name).is_dir() else (other / name).unlink()
+    with pytest.raises(MediaError, match="no file or folder"):
+        gather(bundle, footage, other, store, samples=6)
+    assert not list(store.path.glob("choice-*"))
 
 
 def test_without_annotations_the_tubes_of_the_float_model_are_the_truth(bundle, footage, store):

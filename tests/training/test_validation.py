@@ -138,7 +138,7 @@ def test_a_clip_that_is_shorter_than_annotated_is_refused_before_the_first_epoch
     other = Truth(clips.classes, [truth(path, 9)])
     options = FitOptions(arch="tiny", origin="scratch", frame_store=tmp_path / "store")
     values = replace(SMALL, hold_out=0.0)
-    with pytest.raises(MediaError, match="holds 8 frames, and its annotation says 9"):
+    with pytest.raises(AnnotationError, match="has 8 frames, and its annotation says 9"):
         fit([clips], tmp_path / "run", values, options, validation=[other])
     assert not (tmp_path / "run").exists()
 

@@ -265,10 +265,7 @@ def _key(video: VideoTruth, factor: float) -> str:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from sorted(file for file in path.iterdir() if file.is_file())
-    else:
-        yield path
+    yield from sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else (path,)
 
 
 def _bytes_per_pixel(video: VideoTruth, factor: float) -> float:

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.datasets.annotations import VideoTruth
-from edgekit.datasets.video_facts import decoded, facts_of, refuse_other_size
+from edgekit.datasets.video_facts import refuse_other_size
 from edgekit.errors import MediaError
 from edgekit.media.sources.pictures.folder import pictures_of
 from edgekit.training.data.frame_reader import FramePlaces
 from edgekit.training.data.stored_video import StoredFrames, refuse_short
 
-__all__ = ["PictureNames", "locate_frames", "picture_names", "refuse_other_video"]
+__all__ = ["PictureNames", "locate_frames", "picture_names"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,21 +59,6 @@ def picture_names(video: VideoTruth) -> PictureNames | None:
     refuse_other_size(video, (first.shape[0], first.shape[1]))
     names = [os.fsencode(file.name) for file in files]
     return PictureNames(b"".join(names), np.array([len(name) for name in names], np.uint32))
-
-
-def refuse_other_video(video: VideoTruth) -> None:
-    """Raises if a video is not the annotated one. It is decoded only if it declares fewer frames.
-
-    Raises:
-        MediaError: It is missing or cannot be read, or has another size or fewer frames.
-    """
-    if picture_names(video) is not None:
-        return
-    path = video.require_path()
-    facts = facts_of(path)
-    refuse_other_size(video, (facts.height, facts.width))
-    if facts.frames is None or facts.frames < video.frames:
-        refuse_short(path, decoded(path)[0], video.frames)
 
 
 def locate_frames(
