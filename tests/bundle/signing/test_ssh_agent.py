@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from edgekit.bundle.signing import ssh_agent
 from edgekit.bundle.signing.public_keys import PublicKey, read_public_keys
 from edgekit.bundle.signing.ssh_agent import SshAgent
 from edgekit.errors import BadInputError
@@ -85,6 +86,18 @@ def test_an_agent_that_goes_away() -> None:
     closed = pytest.raises(BadInputError, match="it closed the connection")
     with answering(b""), SshAgent() as connection, closed:
         connection.identities()
+
+
+def test_an_agent_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh_agent, "_SECONDS", 0.1)
+    silent = pytest.raises(BadInputError, match=r"did not answer within 0\.1 seconds")
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/agent")
+        server.listen()
+        monkeypatch.setenv("SSH_AUTH_SOCK", f"{folder}/agent")
+        with SshAgent() as connection, silent as caught:
+            connection.identities()
+    assert "Confirm its question" in caught.value.hint
 
 
 @given(st.binary(max_size=60))
