@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from edgekit.benchmarks.suites.deployment.small_bundle import save_small_bundle
+from edgekit.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +223,18 @@ def mjpeg_servers():
 def mjpeg_server(mjpeg_servers):
     """A camera on loopback that is not started yet."""
     return mjpeg_servers()
+
+
+@pytest.fixture
+def edgekit(spot_bundle, capfd):
+    """Runs ``edgekit run`` with the bundle; returns exit status, standard output and error."""
+
+    def call(*arguments) -> tuple[int, str, str]:
+        capfd.readouterr()
+        status = main(["run", "--bundle", str(spot_bundle), *map(str, arguments)])
+        return status, *capfd.readouterr()
+
+    return call
 
 
 @pytest.fixture

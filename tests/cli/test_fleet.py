@@ -19,16 +19,7 @@ import pytest
 from edgekit.benchmarks.suites.support.broker import Mosquitto
 from edgekit.cli import main
 from edgekit.errors import MissingDependencyError
-
-LIMIT = 120
-
-
-def until(condition):
-    end = time.monotonic() + LIMIT
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
+from tests.waiting import LIMIT, wait_until
 
 
 @pytest.fixture
@@ -89,7 +80,7 @@ def test_runs_report_their_state_until_they_end_or_are_killed(
         _, devices = table(capsys, url, "--wait", "0.5")
         return len(devices) == 2 and all(d["state"] == "ok" for d in devices.values()) and devices
 
-    devices = until(well)
+    devices = wait_until(well)
     door = devices["door"]
     assert door["bundle"]["name"] == "spot"
     assert (door["target"], door["runtime"], door["health"]) == ("onnx", "onnxruntime", "ok")
@@ -103,7 +94,7 @@ def test_runs_report_their_state_until_they_end_or_are_killed(
         _, devices = table(capsys, url, "--wait", "0.5")
         return (devices["door"]["state"], devices["yard"]["state"]) == ("ended", "dead")
 
-    until(over)
+    wait_until(over)
     assert main(["fleet", url, "--once", "--wait", "0.5"]) == 0
     shown = capsys.readouterr().out
     assert "1 dead, 1 ended" in shown
@@ -223,11 +214,11 @@ def test_the_live_table_is_renewed_in_place_until_it_is_interrupted(mosquitto, p
                 seen.extend(chunk)
 
     threading.Thread(target=read, daemon=True).start()
-    until(lambda: b"1 device at" in seen)
+    wait_until(lambda: b"1 device at" in seen)
     publish(broker, ("site/yard/status", status(run="b", health="lost")))
-    until(lambda: b"2 devices at" in seen and b"degraded" in seen)
+    wait_until(lambda: b"2 devices at" in seen and b"degraded" in seen)
     broker.kill()
-    until(lambda: b"tries again" in b" ".join(seen.split()))
+    wait_until(lambda: b"tries again" in b" ".join(seen.split()))
     broker.start()
     process.send_signal(signal.SIGINT)
     assert process.wait(LIMIT) == 130

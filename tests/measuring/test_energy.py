@@ -10,13 +10,7 @@ import pytest
 from edgekit.errors import BadInputError
 from edgekit.measuring import energy
 from edgekit.measuring.energy import Meter, find_meter
-
-
-def wait_until(condition) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
+from tests.waiting import wait_until
 
 
 def command(code: str) -> str:

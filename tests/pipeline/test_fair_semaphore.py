@@ -1,22 +1,13 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.pipeline.fair_semaphore import FairSemaphore
-
-LIMIT = 120
-
-
-def until(condition):
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.0005)
+from tests.waiting import LIMIT, wait_until
 
 
 @settings(max_examples=20, deadline=None)
@@ -31,13 +22,13 @@ def test_turns_go_round_in_the_order_of_asking(threads, rounds):
                 turns.append(own)
                 # The others have asked by now, as many as will ask again.
                 others = threads - 1 if turn < rounds - 1 else threads - 1 - own
-                until(lambda others=others: semaphore.waiting == others)
+                wait_until(lambda others=others: semaphore.waiting == others)
 
     asking = [threading.Thread(target=ask, args=(own,)) for own in range(threads)]
     with semaphore:
         for place, thread in enumerate(asking, 1):
             thread.start()
-            until(lambda place=place: semaphore.waiting == place)
+            wait_until(lambda place=place: semaphore.waiting == place)
     for thread in asking:
         thread.join(LIMIT)
     assert turns == [*range(threads)] * rounds

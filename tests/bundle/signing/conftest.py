@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from edgekit.assets import default_bundle
 from edgekit.bundle import Bundle, load_bundle, save_bundle
 from tests.ssh_keys import make_key
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +61,7 @@ def agent(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     running = subprocess.Popen(["ssh-agent", "-D", "-a", place], stdout=subprocess.DEVNULL)
     try:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(place))
-        deadline = time.monotonic() + 120
-        while not answers(place) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: answers(place), running)
         for name in ("ann", "bob", "rsa"):
             subprocess.run(["ssh-add", "-q", keys / name], check=True)
         yield place

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from edgekit.benchmarks.suites.deployment.ssh_devices import (
 from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
 from tests.ssh_keys import make_key
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -125,11 +125,11 @@ def image(tmp_path_factory, first_release, installed, spot_bundle):
 
 
 @pytest.fixture
-def deployed(start_device, image, health_of, wait_for):
+def deployed(start_device, image, health_of):
     """A device that runs a first release: the device, its options and its health page."""
     home, options, address = image
     device = start_device("device-a", image=home)
-    wait_for(lambda: health_of(address) == "ok")
+    wait_until(lambda: health_of(address) == "ok")
     return device, options, address
 
 
@@ -174,16 +174,3 @@ def health_of():
         return ""
 
     return read
-
-
-@pytest.fixture
-def wait_for():
-    """Waits until a condition holds."""
-
-    def wait(condition) -> None:
-        end = time.monotonic() + 120
-        while not condition():
-            assert time.monotonic() < end, "waited for two minutes"
-            time.sleep(0.1)
-
-    return wait

@@ -18,6 +18,7 @@ from edgekit.bundle import load_bundle, save_bundle
 from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
 from tests.ssh_keys import make_key
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
@@ -87,9 +88,7 @@ def test_one_device_that_fails_does_not_stop_the_others(
     assert "1 of 2 devices failed: absent." in shown.err
 
 
-def test_a_service_that_dies_is_rolled_back(
-    deployed, deploy, service_file, spot_bundle, health_of, wait_for
-):
+def test_a_service_that_dies_is_rolled_back(deployed, deploy, service_file, spot_bundle, health_of):
     device, _, address = deployed
     broken, _ = service_file(source="/nowhere.mp4")
     began = time.monotonic()
@@ -98,13 +97,13 @@ def test_a_service_that_dies_is_rolled_back(
     assert status == 3
     assert found["hosts"][0]["outcome"] == "rolled back"
     assert "the service ended by itself" in found["hosts"][0]["state"]
-    wait_for(lambda: health_of(address) == "ok")
+    wait_until(lambda: health_of(address) == "ok")
     assert (device.root / "services/edgekit/current").readlink().name == "1"
     assert not (device.root / "services/edgekit/releases/2").exists()
 
 
 def test_a_release_that_becomes_slow_is_rolled_back(
-    deployed, deploy, service_file, tmp_path, health_of, wait_for
+    deployed, deploy, service_file, tmp_path, health_of
 ):
     device, _, address = deployed
     dawn = write_clip(tmp_path / "dawn.mp4", 10, [0] * 50 + [255] * 6000)
@@ -114,12 +113,12 @@ def test_a_release_that_becomes_slow_is_rolled_back(
     (result,) = found["hosts"]
     assert (status, result["outcome"], result["release"]) == (3, "rolled back", 1)
     assert "frames/s; before: ok, " in result["state"]
-    wait_for(lambda: health_of(address) == "ok")
+    wait_until(lambda: health_of(address) == "ok")
     assert (device.root / "services/edgekit/current").readlink().name == "1"
 
 
 def test_a_broken_bundle_never_replaces_the_old_one(
-    deployed, deploy, spot_bundle, tmp_path, health_of, wait_for
+    deployed, deploy, spot_bundle, tmp_path, health_of
 ):
     _, _, address = deployed
     broken = other_bundle(spot_bundle, tmp_path, model=b"no model at all")
@@ -128,7 +127,7 @@ def test_a_broken_bundle_never_replaces_the_old_one(
     assert health_of(address) == "ok"
     status, found = deploy("device-a", broken)
     assert (status, found["hosts"][0]["outcome"]) == (3, "rolled back")
-    wait_for(lambda: health_of(address) == "ok")
+    wait_until(lambda: health_of(address) == "ok")
 
 
 def test_a_signature_is_required_and_copied(deployed, deploy, spot_bundle, tmp_path):
@@ -158,7 +157,7 @@ def test_a_first_release_that_dies_leaves_nothing(
 
 
 def test_a_deployment_that_is_killed_leaves_the_old_one(
-    deployed, deploy, wheels, spot_bundle, tmp_path, health_of, wait_for
+    deployed, deploy, wheels, spot_bundle, tmp_path, health_of
 ):
     device, _, address = deployed
     other = other_bundle(spot_bundle, tmp_path)
@@ -169,9 +168,9 @@ def test_a_deployment_that_is_killed_leaves_the_old_one(
         time.sleep(chance.uniform(0.5, 12))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        wait_for(lambda: health_of(address) == "ok")
+        wait_until(lambda: health_of(address) == "ok")
         assert (device.root / "services/edgekit/current").readlink().name == "1"
-    wait_for(lambda: deploy("device-a", other)[0] == 0)
+    wait_until(lambda: deploy("device-a", other)[0] == 0)
     assert health_of(address) == "ok"
     assert load_bundle(device.root / "services/edgekit/current/bundle").manifest.name == "other"
 
@@ -186,22 +185,22 @@ def started_trial(wheels, bundle):
 
 
 def test_the_program_on_the_device_is_killed_within_a_trial(
-    deployed, wheels, spot_bundle, tmp_path, health_of, wait_for
+    deployed, wheels, spot_bundle, tmp_path, health_of
 ):
     device, _, address = deployed
     process = started_trial(wheels, other_bundle(spot_bundle, tmp_path))
     trial = "/run/user/*/systemd/user/edgekit.service.d/edgekit-trial.conf"
-    wait_for(lambda: subprocess.run(["ssh", "device-a", f"ls {trial}"]).returncode == 0)
+    wait_until(lambda: subprocess.run(["ssh", "device-a", f"ls {trial}"]).returncode == 0)
     assert device.kill_programs()
     assert process.wait() == 3
     process.stderr.close()
-    wait_for(lambda: subprocess.run(["ssh", "device-a", f"ls {trial}"]).returncode != 0)
-    wait_for(lambda: health_of(address) == "ok")
+    wait_until(lambda: subprocess.run(["ssh", "device-a", f"ls {trial}"]).returncode != 0)
+    wait_until(lambda: health_of(address) == "ok")
     assert (device.root / "services/edgekit/current").readlink().name == "1"
 
 
 def test_a_power_cut_within_a_trial_starts_the_old_one(
-    deployed, start_device, wheels, spot_bundle, tmp_path, health_of, wait_for
+    deployed, start_device, wheels, spot_bundle, tmp_path, health_of
 ):
     device, _, address = deployed
     process = started_trial(wheels, other_bundle(spot_bundle, tmp_path))
@@ -209,10 +208,10 @@ def test_a_power_cut_within_a_trial_starts_the_old_one(
     assert process.wait() == 3
     process.stderr.close()
     start_device("device-b", image=device.home)
-    wait_for(lambda: health_of(address) == "ok")
+    wait_until(lambda: health_of(address) == "ok")
 
 
-def test_two_deployments_at_once(deployed, deploy, wheels, spot_bundle, tmp_path, wait_for):
+def test_two_deployments_at_once(deployed, deploy, wheels, spot_bundle, tmp_path):
     process = started_trial(wheels, other_bundle(spot_bundle, tmp_path))
     status, found = deploy("device-a", spot_bundle)
     assert status == 3
@@ -221,7 +220,7 @@ def test_two_deployments_at_once(deployed, deploy, wheels, spot_bundle, tmp_path
     process.kill()
     process.wait()
     process.stderr.close()
-    wait_for(lambda: deploy("device-a", spot_bundle)[0] == 0)
+    wait_until(lambda: deploy("device-a", spot_bundle)[0] == 0)
 
 
 def test_a_service_of_somebody_else_is_left_alone(

@@ -15,6 +15,7 @@ from edgekit.bundle import load_bundle, save_bundle
 from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
 from tests.ssh_keys import make_key
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
@@ -64,7 +65,7 @@ def refused(deploy, service: Path, *words: object) -> str:
     return f"{result['state']} {result['hint']}"
 
 
-def test_the_service_requires_it(deployed, deploy, keys, bundle_of, health_of, wait_for, capsys):
+def test_the_service_requires_it(deployed, deploy, keys, bundle_of, health_of, capsys):
     device, _, address = deployed
     required = ("--require-signature", public(keys[0]))
     assert deploy("device-a", bundle_of("signed", keys[0]), *required)[0] == 0
@@ -84,7 +85,7 @@ def test_the_service_requires_it(deployed, deploy, keys, bundle_of, health_of, w
         assert main(["deploy", "--status", "device-a", "--json"]) == 0
         return json.loads(capsys.readouterr().out)["hosts"][0]["state"]
 
-    wait_for(lambda: state() == "the service is auto-restart, result exit-code")
+    wait_until(lambda: state() == "the service is auto-restart, result exit-code")
     assert health_of(address) == ""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
+from tests.waiting import wait_until
+
 SYSTEM = ("--service", "system")
 
 
@@ -14,7 +16,7 @@ def on(device: str, command: str) -> str:
 
 
 def test_a_service_of_the_system(
-    start_device, installed, deploy, service_file, spot_bundle, health_of, wait_for
+    start_device, installed, deploy, service_file, spot_bundle, health_of
 ):
     device = start_device("device-a", systemd="system", image=installed())
     options, address = service_file()
@@ -34,5 +36,5 @@ def test_a_service_of_the_system(
     broken, _ = service_file(source="/nowhere.mp4")
     status, found = deploy("device-a", spot_bundle, "--config", broken, *SYSTEM)
     assert (status, found["hosts"][0]["outcome"]) == (3, "rolled back")
-    wait_for(lambda: health_of(address) == "ok")
+    wait_until(lambda: health_of(address) == "ok")
     assert (device.root / "services/edgekit/current").readlink().name == "1"

@@ -19,6 +19,7 @@ import pytest
 from edgekit.cli import main
 from edgekit.cli.options.config import read
 from edgekit.cli.run import command
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -285,22 +286,15 @@ def test_a_hangup_reads_the_thresholds_again(written, spot_bundle, spot_video, t
     ]
     command = [sys.executable, "-m", "edgekit", *map(str, words)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as run:
-        wait_for(lambda: events.is_file() and events.read_bytes().count(b"\n") > 5)
+        wait_until(lambda: events.is_file() and events.read_bytes().count(b"\n") > 5)
         for text in ("score = much\n", lines + "score = 0.2\n"):
             path.write_text(text)
             run.send_signal(signal.SIGHUP)
             assert run.stderr.readline()
-        wait_for(lambda: b'"observed"' in events.read_bytes())
+        wait_until(lambda: b'"observed"' in events.read_bytes())
         run.terminate()
         run.wait(120)
     frames = [json.loads(line) for line in events.read_bytes().splitlines()]
     frames = [event for event in frames if event["type"] == "frame"]
     assert not frames[0]["detections"]
     assert frames[-1]["detections"]
-
-
-def wait_for(condition):
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import cv2
@@ -22,18 +21,7 @@ from edgekit.bundle import load_bundle, save_bundle
 from edgekit.cli import main as run
 from edgekit.pipeline.stage_timer import STAGES
 from edgekit.system import cpu_quota
-
-
-@pytest.fixture
-def edgekit(spot_bundle, capfd):
-    """Runs ``edgekit run`` with the bundle; returns exit status, standard output and error."""
-
-    def call(*arguments) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = run(["run", "--bundle", str(spot_bundle), *map(str, arguments)])
-        return status, *capfd.readouterr()
-
-    return call
+from tests.waiting import wait_until
 
 
 def events_of(path: Path) -> list[dict]:
@@ -340,10 +328,7 @@ def test_an_interrupt_leaves_a_playable_video_and_valid_events(
         stderr=subprocess.PIPE,
         text=True,
     )
-    limit = time.monotonic() + 120
-    while time.monotonic() < limit and (not events.exists() or events.read_text().count("\n") < 12):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
+    wait_until(lambda: events.exists() and events.read_text().count("\n") >= 12, process)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 130

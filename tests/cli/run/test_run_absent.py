@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 
@@ -23,8 +22,7 @@ from edgekit.errors import MediaError, UsageError
 from edgekit.media.sources import open_source
 from edgekit.media.sources.absent import AbsentSource
 from edgekit.system import backoff
-
-LIMIT = 120
+from tests.waiting import LIMIT, wait_until
 
 
 def lines_of(path) -> list[dict]:
@@ -35,13 +33,6 @@ def lines_of(path) -> list[dict]:
 
 def frames_of(path) -> list[dict]:
     return [line for line in lines_of(path) if line["type"] == "frame"]
-
-
-def until(condition):
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def free_port() -> int:
@@ -83,7 +74,7 @@ def test_one_that_is_dead_at_the_start_runs_once_it_comes(begin, mjpeg_servers, 
     more += ["--serve", pages, "--metrics", figures]
     process = begin(here.url, late.url, more=more)
     written = [tmp_path / "e-0.jsonl", tmp_path / "e-1.jsonl"]
-    until(lambda: len(frames_of(written[0])) > 10)
+    wait_until(lambda: len(frames_of(written[0])) > 10)
     words = [process.stderr.readline() for _ in range(2)]  # one is the address of the page
     assert any(f"{late.url} is not there and will be opened again." in line for line in words)
 
@@ -101,8 +92,8 @@ def test_one_that_is_dead_at_the_start_runs_once_it_comes(begin, mjpeg_servers, 
     assert "refused" in health()["sources"][1]["error"]
     assert up() == "10"
     late.start()
-    until(lambda: len(frames_of(written[1])) > 10)
-    until(lambda: health()["status"] == "ok")
+    wait_until(lambda: len(frames_of(written[1])) > 10)
+    wait_until(lambda: health()["status"] == "ok")
     assert up() == "11"
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=LIMIT)
@@ -165,7 +156,7 @@ def test_a_run_that_was_interrupted_reports_it_too(begin, mjpeg_servers, tmp_pat
     here, dead = mjpeg_servers(), mjpeg_servers()
     here.start()
     process = begin(here.url, dead.url)
-    until(lambda: len(frames_of(tmp_path / "e-0.jsonl")) > 5)
+    wait_until(lambda: len(frames_of(tmp_path / "e-0.jsonl")) > 5)
     assert "is not there" in process.stderr.readline()
     process.send_signal(signal.SIGTERM)
     stdout, _ = process.communicate(timeout=LIMIT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 
 import cv2
 import pytest
@@ -12,8 +11,7 @@ import pytest
 from edgekit.assets import default_bundle
 from edgekit.cli import main
 from tests.ssh_keys import make_key
-
-LIMIT = 120
+from tests.waiting import LIMIT, wait_until
 
 
 def lines_of(events):
@@ -21,14 +19,6 @@ def lines_of(events):
         return []
     text = events.read_text()
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-
-def until(condition, process):
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def changes(events):
@@ -63,7 +53,7 @@ def swapping(start_run, spot_images, spot_bundle, tmp_path):
         named = () if "--config" in words else ("--bundle", link)
         words = (*named, "--source", clip, "--realtime", "--events", events, *words)
         process = start_run(*words, "--json")
-        until(lambda: lines_of(events)[3:], process)
+        wait_until(lambda: lines_of(events)[3:], process)
         return process, link, events
 
     return start
@@ -85,9 +75,9 @@ def test_a_changed_link_changes_the_bundle_between_two_frames(swapping, make_spo
     process, link, events = swapping()
     # Another input size: the letterbox of each frame belongs to its own bundle.
     link_to(link, make_spot_bundle("spot-two", side=96))
-    until(lambda: changes(events), process)
+    wait_until(lambda: changes(events), process)
     place = changes(events)[0]["index"]
-    until(lambda: lines_of(events)[-1].get("index", 0) > place + 4, process)
+    wait_until(lambda: lines_of(events)[-1].get("index", 0) > place + 4, process)
     report, lines, errors = ended(process, events)
     (change,) = [line for line in lines if line["type"] == "bundle"]
     assert change["outcome"] == "running"
@@ -110,7 +100,7 @@ def test_sighup_takes_the_bundle_that_replaced_a_folder(swapping, make_spot_bund
         place.rename(tmp_path / f"before-{name}")
         make_spot_bundle(name).rename(place)
         process.send_signal(signal.SIGHUP)
-        until(
+        wait_until(
             lambda name=name: [c["bundle"]["name"] for c in changes(events)][-1:] == [name], process
         )
         process.send_signal(signal.SIGHUP)  # the same bundle: nothing changes
@@ -127,7 +117,7 @@ def test_sighup_takes_another_path_from_the_options_file(swapping, make_spot_bun
     process, _, events = swapping("--config", path)
     path.write_text(f'bundle = "{second}"\n')
     process.send_signal(signal.SIGHUP)
-    until(lambda: changes(events), process)
+    wait_until(lambda: changes(events), process)
     report, _, _ = ended(process, events)
     assert report["bundle"]["name"] == "spot-two"
 
@@ -140,7 +130,7 @@ def test_sighup_changes_to_and_from_the_shipped_bundle(swapping, make_spot_bundl
     for count, bundle in enumerate(bundles, 1):
         path.write_text(f'bundle = "{bundle}"\n')
         process.send_signal(signal.SIGHUP)
-        until(lambda count=count: len(changes(events)) == count, process)
+        wait_until(lambda count=count: len(changes(events)) == count, process)
     report, _, _ = ended(process, events)
     assert names_of(events) == ["spot-one", shipped]
     assert report["bundle"]["name"] == shipped
@@ -148,10 +138,10 @@ def test_sighup_changes_to_and_from_the_shipped_bundle(swapping, make_spot_bundl
 
 def test_other_classes_end_the_tubes_and_the_numbers_go_on(swapping, make_spot_bundle):
     process, link, events = swapping()
-    until(lambda: any(line.get("tubes") for line in lines_of(events)), process)
+    wait_until(lambda: any(line.get("tubes") for line in lines_of(events)), process)
     link_to(link, make_spot_bundle("renamed", classes=("dot", "none")))
-    until(lambda: changes(events), process)
-    until(lambda: lines_of(events)[-1].get("tubes"), process)
+    wait_until(lambda: changes(events), process)
+    wait_until(lambda: lines_of(events)[-1].get("tubes"), process)
     report, lines, _ = ended(process, events)
     (change,) = [line for line in lines if line["type"] == "bundle"]
     assert change["classes"] == ["dot", "none"]
@@ -171,9 +161,9 @@ def test_other_classes_end_the_tubes_and_the_numbers_go_on(swapping, make_spot_b
 def test_another_interval_pairs_the_frames_anew(swapping, make_spot_bundle):
     process, link, events = swapping()
     link_to(link, make_spot_bundle("slow", interval=0.12))
-    until(lambda: changes(events), process)
+    wait_until(lambda: changes(events), process)
     place = changes(events)[0]["index"]
-    until(lambda: lines_of(events)[-1].get("index", 0) > place + 8, process)
+    wait_until(lambda: lines_of(events)[-1].get("index", 0) > place + 8, process)
     _, lines, _ = ended(process, events)
     assert {tube["id"] for line in lines for tube in line.get("tubes", ())} == {0}
 
@@ -200,12 +190,12 @@ def test_a_bundle_that_fails_leaves_the_old_one_running(
         other, reason = tmp_path / "bad", "is not a bundle"
         other.mkdir()
     link_to(link, other)
-    until(lambda: changes(events), process)
+    wait_until(lambda: changes(events), process)
     place = changes(events)[0]["index"]
-    until(lambda: lines_of(events)[-1].get("index", 0) > place + 40, process)
+    wait_until(lambda: lines_of(events)[-1].get("index", 0) > place + 40, process)
     assert len(changes(events)) == 1  # it is said once
     link_to(link, spot_bundle)  # the bundle that runs
-    until(lambda: changes(events)[1:], process)
+    wait_until(lambda: changes(events)[1:], process)
     report, lines, errors = ended(process, events)
     refused, again = (line for line in lines if line["type"] == "bundle")
     assert (refused["outcome"], again["outcome"]) == ("refused", "running")
@@ -228,7 +218,7 @@ def test_a_required_signature_is_required_of_every_bundle(swapping, make_spot_bu
     process, _, events = swapping("--bundle", link, "--require-signature", keys)
     for bundle in (unsigned, signed):
         link_to(link, bundle)
-        until(lambda name=bundle.name: name in names_of(events), process)
+        wait_until(lambda name=bundle.name: name in names_of(events), process)
     _, lines, _ = ended(process, events)
     found = [line for line in lines if line["type"] == "bundle"]
     assert [change["outcome"] for change in found] == ["refused", "running"]

@@ -6,10 +6,11 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import cv2
 import pytest
+
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -76,11 +77,7 @@ def test_a_pipe_without_an_end_is_left_at_a_signal(spot_bundle, tmp_path, number
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         process.stdin.write(bytes(3 * 96 * 96 * 3))
         process.stdin.flush()
-        end = time.monotonic() + 120
-        while not events.exists() or events.read_text().count("\n") < 4:
-            assert process.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_until(lambda: events.exists() and events.read_text().count("\n") >= 4, process)
         process.send_signal(number)
         assert process.wait(120) == 130  # while nobody has closed the pipe
     lines = [json.loads(line) for line in events.read_text().splitlines()]

@@ -8,26 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from edgekit.cli import main
-
-LIMIT = 120
-
-
-@pytest.fixture
-def edgekit(spot_bundle, capfd):
-    """Runs ``edgekit run`` with the bundle; returns exit status, standard output and error."""
-
-    def call(*arguments) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = main(["run", "--bundle", str(spot_bundle), *map(str, arguments)])
-        return status, *capfd.readouterr()
-
-    return call
+from tests.waiting import LIMIT, wait_until
 
 
 def sources(*places):
@@ -42,13 +28,6 @@ def events_of(path: Path) -> list[dict]:
 
 def frames_in(path: Path) -> int:
     return path.read_text().count('"frame"') if path.exists() else 0
-
-
-def until(condition):
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def without_times(events):
@@ -162,7 +141,7 @@ def test_a_signal_ends_all(spot_bundle, spot_video, tmp_path, number):
     command += [*sources(*clips), "--events", tmp_path / "e.jsonl", "--video", tmp_path / "v.mp4"]
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     written = [tmp_path / f"e-{n}.jsonl" for n in range(2)]
-    until(lambda: all(frames_in(path) > 10 for path in written))
+    wait_until(lambda: all(frames_in(path) > 10 for path in written))
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=LIMIT)
     assert process.returncode == 130
@@ -182,7 +161,7 @@ def test_a_stream_that_is_lost_comes_back_while_a_file_goes_on(
     server.start()
 
     def trouble():
-        until(lambda: frames_in(path) > 5)
+        wait_until(lambda: frames_in(path) > 5)
         server.kill()
         server.start()
 
@@ -277,10 +256,10 @@ def test_a_hangup_reads_the_thresholds_of_all_again(spot_bundle, spot_video, tmp
     command = [sys.executable, "-m", "edgekit", "run", "--config", str(path)]
     written = [tmp_path / f"e-{n}.jsonl" for n in range(2)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as run:
-        until(lambda: all(frames_in(file) > 5 for file in written))
+        wait_until(lambda: all(frames_in(file) > 5 for file in written))
         path.write_text(lines + "score = 0.2\n")
         run.send_signal(signal.SIGHUP)
         assert run.stderr.readline()
-        until(lambda: all(b'"observed"' in file.read_bytes() for file in written))
+        wait_until(lambda: all(b'"observed"' in file.read_bytes() for file in written))
         run.terminate()
         run.wait(LIMIT)

@@ -14,7 +14,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 
@@ -31,6 +30,7 @@ from edgekit.pipeline.fair_semaphore import FairSemaphore
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.runtime.types import Frame
 from edgekit.system.installation import install_line
+from tests.waiting import LIMIT, wait_until
 
 aiohttp = pytest.importorskip("aiohttp")
 
@@ -40,9 +40,6 @@ HANDSHAKE = (
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{more}\r\n"
 )
 REFUSED = (ConnectionError, http.client.HTTPException)
-
-
-LIMIT = 120.0
 
 
 class SpotSource(Source):
@@ -114,13 +111,6 @@ class Running:
     def frames(self) -> int:
         """How many frames went through."""
         return json.loads(self.get("/health")[2])["sources"][0]["frames"]
-
-
-def wait_until(condition):
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture

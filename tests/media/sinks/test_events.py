@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from edgekit.media.sinks.queued import QueuedSink
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame
 from edgekit.system import backoff
+from tests.waiting import wait_until
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
 SUMMARY = RunSummary(1, 0, 1.0, {})
@@ -123,13 +123,6 @@ def test_what_a_power_cut_leaves_is_removed(tmp_path, whole, rest):
     assert found.startswith(whole + b'{"type":"start"')
     assert b"\0" not in found
     lines_of(path)
-
-
-def wait_until(condition):
-    limit = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.01)
 
 
 def test_files_of_a_run_are_synced_together_and_lines_last(tmp_path, monkeypatch):

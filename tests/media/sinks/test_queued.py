@@ -17,8 +17,8 @@ from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.results import FrameResult
 from edgekit.runtime.types import Detections, Frame
 from edgekit.system import backoff
+from tests.waiting import LIMIT, wait_until
 
-LIMIT = 120
 IMAGE = np.zeros((4, 5, 3), np.uint8)
 
 
@@ -78,13 +78,6 @@ def give(sink, calls, image=IMAGE):
     for kind, value in calls:
         frame = FrameResult(Frame(value, 0.0, image), Detections.empty(1), [])
         getattr(sink, kind)(frame if kind == "frame" else value)
-
-
-def wait_for(condition):
-    limit = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.001)
 
 
 def written(recorder):
@@ -148,8 +141,8 @@ def test_a_slow_sink_of_a_live_source_loses_frames_and_holds_nobody_up(caplog):
     slow = "It is slower than the source."
     assert sink.health() == SinkHealth("events", 0, 5 + 2, slow, last_error=slow)
     inner.released.set()
-    wait_for(lambda: ("tube", 6) in inner.calls)
-    wait_for(lambda: sink.health().error is None)  # it has caught up
+    wait_until(lambda: ("tube", 6) in inner.calls)
+    wait_until(lambda: sink.health().error is None)  # it has caught up
     give(sink, [("end", 0)])
     sink.close()
     assert written(inner)[1:-1] == [
@@ -169,11 +162,11 @@ def test_large_pictures_wait_in_bounded_memory():
     give(sink, [("frame", n) for n in range(1, 4)], image)
     assert sink.health().lost == 1
     inner.released.set()
-    wait_for(lambda: ("frame", 2) in inner.calls)
+    wait_until(lambda: ("frame", 2) in inner.calls)
     # One alone may be of any size.
     huge = np.zeros((30, 30, 3), np.uint8)
     give(sink, [("frame", 4)], huge)
-    wait_for(lambda: ("frame", 4) in inner.calls)
+    wait_until(lambda: ("frame", 4) in inner.calls)
     give(sink, [("end", 0)])
     sink.close()
     assert sink.health() == SinkHealth("video", 4, 1)
@@ -222,7 +215,7 @@ def test_on_a_live_source_a_failing_sink_is_reopened_and_goes_on(caplog):
     inner = Recorder(failing=failing, reopens=[OSError("not yet"), True, True])
     sink = QueuedSink(inner, "events", live=True)
     give(sink, [("start", 0), ("frame", 1), ("tube", 2), ("frame", 3)])
-    wait_for(lambda: ("frame", 3) in inner.calls)
+    wait_until(lambda: ("frame", 3) in inner.calls)
     sink.end(0)
     sink.close()
     # A frame that failed is lost, a tube is given again.
@@ -237,7 +230,7 @@ def test_on_a_live_source_a_sink_that_cannot_go_on_is_counted_and_never_raises()
     inner = Recorder(failing=[("frame", 1)])
     sink = QueuedSink(inner, "events", live=True)
     give(sink, [("start", 0), ("frame", 0), ("frame", 1)])
-    wait_for(lambda: ("close",) in inner.calls)
+    wait_until(lambda: ("close",) in inner.calls)
     give(sink, [("tube", 2), ("end", 0)])
     sink.close()
     assert sink.health() == SinkHealth("events", 1, 2, "no frame.", last_error="no frame.")
@@ -296,7 +289,7 @@ def test_a_sink_that_was_given_up_and_ends_after_all_has_lost_nothing(monkeypatc
     inner = SlowToEnd(hold=[("end", 0)])
     sink = QueuedSink(inner, "video", live=True)
     give(sink, [("start", 0), ("frame", 0)])
-    wait_for(lambda: sink.health().written == 1)
+    wait_until(lambda: sink.health().written == 1)
     give(sink, [("end", 0)])
     assert inner.reached.wait(LIMIT)
     sink.close()
@@ -379,8 +372,8 @@ def test_an_error_stands_until_something_was_written_again():
     found = []
     for call in (("gap", 1), ("frame", 1), ("tube", 1), ("frame", 4)):
         give(sink, [call])
-        wait_for(lambda call=call: call in inner.calls)
-        wait_for(lambda: sink.health().written + sink.health().lost == 3 + len(found))
+        wait_until(lambda call=call: call in inner.calls)
+        wait_until(lambda: sink.health().written + sink.health().lost == 3 + len(found))
         found.append(sink.health().error)
     sink.close()
     assert found == ["no frame."] * 3 + [None]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
 from edgekit.media.sinks import _whole_file
 from edgekit.media.sinks._whole_file import WholeFile
-
-LIMIT = 120
+from tests.waiting import wait_until
 
 
 def test_a_file_can_be_closed_while_another_begins_a_sync(tmp_path):
@@ -41,10 +39,7 @@ def test_bytes_after_a_sync_are_synced_without_another_call(tmp_path):
         _whole_file._SYNCER.wait()
         assert file.unsynced == 0
         file.add(b"y")
-        end = time.monotonic() + LIMIT
-        while file.unsynced and time.monotonic() < end:
-            time.sleep(0.02)
-        assert file.unsynced == 0
+        wait_until(lambda: file.unsynced == 0)
     assert (tmp_path / "file").read_bytes() == b"xy"
 
 
@@ -54,8 +49,7 @@ def test_without_a_thread_the_writer_syncs_itself(tmp_path, monkeypatch):
 
     with WholeFile(tmp_path / "file") as file:
         file.add(b"x")
-        while _whole_file._SYNCER._thread is not None:
-            time.sleep(0.02)
+        wait_until(lambda: _whole_file._SYNCER._thread is None)
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refuse)
             file.sync()

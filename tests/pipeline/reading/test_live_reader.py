@@ -14,8 +14,8 @@ from edgekit.pipeline.reading.live_reader import LiveReader
 from edgekit.pipeline.reading.sampling import FrameRateCap, Sampling
 from edgekit.runtime.types import Frame
 from edgekit.system import backoff
+from tests.waiting import LIMIT, wait_until
 
-LIMIT = 120
 SMALL, LARGE = (4, 6), (8, 6)
 GONE = MediaError("The cable is out.")
 LOST = "lost"
@@ -114,13 +114,6 @@ def play():
         assert reader.next() is None
 
 
-def wait_for(condition):
-    limit = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.001)
-
-
 def take(reader, count):
     found = [reader.next() for _ in range(count)]
     return [paired.frame for paired in found]
@@ -185,7 +178,7 @@ def test_a_reader_that_is_stuck_is_left_behind(play, clock, caplog):
     first, second = camera.opened
     assert (first.closed, second.closed) == (0, 0)
     stuck.set()
-    wait_for(lambda: first.closed)
+    wait_until(lambda: first.closed)
     assert first.closed == 1
     assert first.position == 2  # it was read, and came too late for anybody
     assert reader.health().reconnects == 1
@@ -209,7 +202,7 @@ def test_stuck_readers_do_not_pile_up(play, clock, monkeypatch):
     waiter = threading.Thread(target=reader.next)
     waiter.start()
     for opened in (1, 2, 3):
-        wait_for(lambda opened=opened: len(camera.opened) == opened)
+        wait_until(lambda opened=opened: len(camera.opened) == opened)
         assert camera.opened[-1].blocked.wait(LIMIT)
         clock.now += 1.1
     time.sleep(0.1)  # in which another could be opened
@@ -268,7 +261,7 @@ def test_an_error_that_no_opening_repairs_is_raised(play):
 
 def test_the_newest_frame_keeps_the_gaps_of_those_that_nobody_took(play):
     camera, reader = play([None], [SMALL] * 5, newest=True)
-    wait_for(lambda: len(camera.opened) == 2)
+    wait_until(lambda: len(camera.opened) == 2)
     assert camera.opened[-1].blocked.wait(LIMIT)
     (frame,) = take(reader, 1)
     assert frame.gap == "reconnect"
@@ -278,7 +271,7 @@ def test_the_newest_frame_keeps_the_gaps_of_those_that_nobody_took(play):
 
 def test_a_loss_does_not_hide_the_reconnect_before_a_frame_that_nobody_took(play):
     camera, reader = play([None], [SMALL, SMALL, LOST], newest=True)
-    wait_for(lambda: len(camera.opened) == 2)
+    wait_until(lambda: len(camera.opened) == 2)
     assert camera.opened[-1].blocked.wait(LIMIT)
     (frame,) = take(reader, 1)
     assert frame.gap == "reconnect"
@@ -302,7 +295,7 @@ def test_a_run_of_some_seconds_ends_in_an_outage_too(play, clock, monkeypatch):
     monkeypatch.setattr(backoff, "_FIRST", 1e6)
     _, reader = play([SMALL, None], duration=12)
     take(reader, 1)
-    wait_for(lambda: not reader.health().connected)
+    wait_until(lambda: not reader.health().connected)
     clock.now += 5
     assert reader.next() is None
     assert reader.away == "It gave no picture in the last 5.0 seconds of the run. It ended."

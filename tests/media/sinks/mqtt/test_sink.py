@@ -13,7 +13,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -33,11 +32,11 @@ from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
 from edgekit.runtime.types import Detections, Frame, Tube
 from edgekit.system import backoff
 from edgekit.system.installation import install_line
+from tests.waiting import LIMIT, wait_until
 
 INFO = RunInfo("camera 0", 64, 48, 25.0, None, ("walk", "run"))
 SUMMARY = RunSummary(1, 0, 1.0, {})
 IMAGE = np.zeros((48, 64, 3), np.uint8)
-PATIENCE = 120.0
 SECRET = "s3cret/&@"
 
 
@@ -52,19 +51,12 @@ def tube_of(id, start, end):
     return Tube(id, id % 2, 0.8, start, end, boxes, np.ones(length), np.ones(length, bool))
 
 
-def until(condition):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 @pytest.fixture(autouse=True)
 def no_hurry(monkeypatch):
     """A starved machine takes longer than the seconds that a run grants the broker."""
-    monkeypatch.setattr(mqtt_sink, "_FIRST_TRY_SECONDS", PATIENCE)
-    monkeypatch.setattr(mqtt_sink, "_LAST_SECONDS", PATIENCE)
-    monkeypatch.setattr(_link, "_CONNECT_SECONDS", PATIENCE)
+    monkeypatch.setattr(mqtt_sink, "_FIRST_TRY_SECONDS", LIMIT)
+    monkeypatch.setattr(mqtt_sink, "_LAST_SECONDS", LIMIT)
+    monkeypatch.setattr(_link, "_CONNECT_SECONDS", LIMIT)
 
 
 class Broking(Mosquitto):
@@ -117,7 +109,7 @@ def listener():
             client.loop_start()
             stack.callback(client.loop_stop)
             stack.callback(client.disconnect)
-            until(lambda: subscribed)
+            wait_until(lambda: subscribed)
             # What is published before the client is back after a kill is then kept for it.
             broker.save(topic)
             return found
@@ -162,18 +154,18 @@ def test_every_tube_arrives_once_and_in_order_though_the_broker_is_killed(
     sink = started(broker.url())
     give_tubes(sink, range(10))
     broker.kill()
-    until(lambda: sink.trouble)
+    wait_until(lambda: sink.trouble)
     assert "messages wait" in sink.trouble
     # What the broker has acknowledged is its own to lose: killed, it may not have passed it on.
     first = 30 - len(sink._outbox)
     give_tubes(sink, range(10, 30))
     broker.start()
     give_tubes(sink, range(30, 40))
-    until(lambda: sink.trouble is None)
+    wait_until(lambda: sink.trouble is None)
     sink.end(SUMMARY)
     sink.close()
     # A start, an update after a second, an end.
-    until(lambda: {content["seq"] for _, content in found} >= set(range(first, 120)))
+    wait_until(lambda: {content["seq"] for _, content in found} >= set(range(first, 120)))
     kinds = ["tube/start", "tube/update", "tube/end"]
     got = [(topic, content["seq"], content["id"]) for topic, content in once(found)]
     numbers = [number for _, number, _ in got]
@@ -190,7 +182,7 @@ def test_a_tube_whose_frames_were_lost_has_a_start_before_its_end(mosquitto, lis
     sink.tube(tube_of(7, 20, 49))
     sink.tube(tube_of(3, 40, 50))
     sink.end(SUMMARY)
-    until(lambda: len(found) == 4)
+    wait_until(lambda: len(found) == 4)
     got = [(topic, content["seq"], content["id"]) for topic, content in once(found)]
     assert got == [
         ("tube/start", 0, 3),
@@ -222,7 +214,7 @@ def test_what_a_run_leaves_the_next_one_sends(mosquitto, listener, started):
     give_tubes(sink, range(2))
     sink.end(SUMMARY)
     sink.close()
-    until(lambda: len({(content["run"], content["seq"]) for _, content in found}) == 15)
+    wait_until(lambda: len({(content["run"], content["seq"]) for _, content in found}) == 15)
     runs = list(dict.fromkeys(content["run"] for _, content in found))
     ids = [[c["id"] for t, c in found if t == "tube/end" and c["run"] == run] for run in runs]
     assert ids == [[0, 1, 2], [0, 1]]
@@ -235,11 +227,11 @@ def test_another_bundle_loses_no_message_and_looks_like_no_outage(mosquitto, lis
     for number in range(4):
         give_tubes(sink, [number])
         sink.bundle(BundleChange(f"bundle {number}", "22", 30 * number + 30, INFO.classes))
-        until(lambda: status and status[-1][1]["bundle"]["name"] == f"bundle {number}")  # noqa: B023
+        wait_until(lambda: status and status[-1][1]["bundle"]["name"] == f"bundle {number}")  # noqa: B023
     sink.end(SUMMARY)
     sink.close()
-    until(lambda: {content["seq"] for _, content in found} == set(range(12)))
-    until(lambda: status[-1][1]["state"] == "offline")
+    wait_until(lambda: {content["seq"] for _, content in found} == set(range(12)))
+    wait_until(lambda: status[-1][1]["state"] == "offline")
     assert [content.get("reason") for _, content in status if "reason" in content] == ["ended"]
 
 
@@ -253,18 +245,18 @@ def test_the_broker_says_so_when_a_run_vanishes(mosquitto, listener, tmp_path):
         "from edgekit.media.sinks.mqtt.sink import Broker, MqttSink\n"
         "from edgekit.pipeline.bundle_change import BundleChange\n"
         "from edgekit.pipeline.results import RunInfo\n"
-        f"mqtt._FIRST_TRY_SECONDS = {PATIENCE}\n"
+        f"mqtt._FIRST_TRY_SECONDS = {LIMIT}\n"
         "sink = MqttSink(Broker.parse(sys.argv[1]), buffer=Path(sys.argv[2]))\n"
         "sink.start(RunInfo('x', 1, 1, 25.0, None, (), bundle='one'))\n"
         "sink.bundle(BundleChange('two', '22', 1, ()))\n"
-        f"end, link = time.monotonic() + {PATIENCE}, sink._link\n"
+        f"end, link = time.monotonic() + {LIMIT}, sink._link\n"
         "def renewed(): return link._connected and link._willed['name'] == 'two'\n"
         "while not renewed() and time.monotonic() < end: time.sleep(0.01)\n"
         "os._exit(0 if sink.trouble is None else 1)\n"
     )
     arguments = [broker.url(), str(tmp_path / "m.db")]
     subprocess.run([sys.executable, "-c", code, *arguments], check=True)
-    until(lambda: status and status[-1][1]["state"] == "offline")
+    wait_until(lambda: status and status[-1][1]["state"] == "offline")
     assert status[-1][1]["reason"] == "lost"
     assert status[-1][1]["bundle"]["name"] == "two"
 
@@ -330,7 +322,7 @@ def test_sources_of_one_run_have_topics_of_their_own(mosquitto, listener, spotte
     words = [word for video in videos for word in ("--source", str(video))]
     words += ["--bundle", str(spotter.path), "--mqtt", broker.url()]
     assert main(["run", *words, "--mqtt-buffer", str(tmp_path / "m.db"), "--json"]) == 0
-    until(lambda: sum(content.get("reason") == "ended" for _, content in found) == 2)
+    wait_until(lambda: sum(content.get("reason") == "ended" for _, content in found) == 2)
     for number, video in enumerate(videos):
         own = [(topic, content) for topic, content in found if topic.startswith(f"{number}/")]
         assert {content["source"] for _, content in own} == {str(video)}
@@ -498,8 +490,8 @@ def answering(answer):
 
 
 def test_a_broker_that_hangs_up_at_once_is_asked_ever_more_rarely(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(backoff, "_FIRST", PATIENCE)
-    monkeypatch.setattr(backoff, "_LONGEST", 4 * PATIENCE)
+    monkeypatch.setattr(backoff, "_FIRST", LIMIT)
+    monkeypatch.setattr(backoff, "_LONGEST", 4 * LIMIT)
     monkeypatch.setattr(backoff.Backoff, "scattered", lambda self: 0.0)
     served = []
 
@@ -514,7 +506,7 @@ def test_a_broker_that_hangs_up_at_once_is_asked_ever_more_rarely(tmp_path, monk
         contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink,
     ):
         sink.start(INFO)
-        until(lambda: len(served) > 4)
+        wait_until(lambda: len(served) > 4)
     waits = re.findall(r"tried again in about (\d+) seconds", caplog.text)
     # One for each time that the wait has grown.
     assert waits == ["120", "240", "480"]
@@ -541,8 +533,8 @@ def test_a_broker_that_breaks_the_protocol_is_reported_and_asked_again(tmp_path,
         contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink,
     ):
         sink.start(INFO)
-        until(lambda: len(served) > 3)
-        until(lambda: sink.trouble is not None)
+        wait_until(lambda: len(served) > 3)
+        wait_until(lambda: sink.trouble is not None)
         assert sink._link._thread.is_alive()
 
 
@@ -558,7 +550,7 @@ def test_what_the_rules_of_the_broker_forbid_is_reported_and_counted(
     sink = started(mosquitto(*lines).url())
     give_tubes(sink, range(3))
     # A start of each, an update and an end.
-    until(lambda: sink.dropped >= 6)
+    wait_until(lambda: sink.dropped >= 6)
     assert re.search(r"refuses home/door/tube/(update|end): Not authorized", sink.trouble)
     sink.end(SUMMARY)
     assert sink.dropped == 6
@@ -573,13 +565,13 @@ def test_a_broker_that_hangs_is_reported_during_the_run_and_at_its_end(
     broker = mosquitto()
     sink = started(broker.url())
     give_tubes(sink, range(1))
-    until(lambda: len(sink._outbox) == 0)
+    wait_until(lambda: len(sink._outbox) == 0)
     assert sink.trouble is None
     with broker.frozen():
         give_tubes(sink, range(1, 2))
-        until(lambda: sink.trouble is not None)
+        wait_until(lambda: sink.trouble is not None)
         assert "does not acknowledge messages" in sink.trouble
-        monkeypatch.setattr(_delivery, "_ANSWER_SECONDS", PATIENCE)
+        monkeypatch.setattr(_delivery, "_ANSWER_SECONDS", LIMIT)
         sink.end(SUMMARY)
         assert "did not answer at the end. 3 messages wait." in sink.trouble
 
@@ -593,7 +585,7 @@ def test_a_topic_that_the_broker_allows_later_is_no_trouble_any_more(mosquitto, 
     broker = mosquitto(*limits, "allow_anonymous true", f"acl_file {rules}")
     sink = started(broker.url())
     give_tubes(sink, range(1))
-    until(lambda: sink.dropped >= 2)
+    wait_until(lambda: sink.dropped >= 2)
     assert "Not authorized" in sink.trouble
     rules.write_text(f"{status}topic write home/door/tube/#\n")
     broker.reload()
@@ -603,7 +595,7 @@ def test_a_topic_that_the_broker_allows_later_is_no_trouble_any_more(mosquitto, 
         give_tubes(sink, [next(given)])
         return sink.trouble is None
 
-    until(is_well)
+    wait_until(is_well)
     assert sink.dropped >= 2
 
 
@@ -620,14 +612,14 @@ def test_a_broker_that_does_not_know_mqtt_5_is_spoken_to_in_3_1_1(tmp_path, answ
             return
         peer.sendall(bytes([0x20, 2, 0, 0]))
         statuses.append(peer.recv(1 << 12))
-        over.wait(PATIENCE)
+        over.wait(LIMIT)
 
     with (
         answering(speak_3_1_1) as url,
         contextlib.closing(MqttSink(Broker.parse(url), buffer=tmp_path / "m.db")) as sink,
     ):
         sink.start(INFO)
-        until(lambda: statuses)
+        wait_until(lambda: statuses)
         assert sink.trouble is None
         over.set()
     assert levels == [5, 4]
