@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -83,6 +84,11 @@ class Agent:
         program = self._root / "venvs" / key / "bin/edgekit" if key else self._installed()
         work = self._root / "work"
         work.mkdir(parents=True, exist_ok=True)
+        # A result stays here if the connection was lost before the workstation got it.
+        for each in work.iterdir():
+            with contextlib.suppress(OSError):
+                if each.stat().st_mtime < time.time() - 86400 * _UNUSED_DAYS:
+                    each.unlink()
         command = [str(program), *words]
         status, out, errors = run_program(command, self._connection, cwd=work)
         return {"status": status, "out": out, "errors": errors, "program": str(program)}

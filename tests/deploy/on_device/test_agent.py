@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,19 @@ def test_why_a_release_gets_no_keys(tmp_path: Path, program: str, reason: str) -
     agent = Agent(Quiet(io.BytesIO(), io.BytesIO()), tmp_path)
     with pytest.raises(DeviceError, match=f"none that is valid: {reason}"):
         agent.keep_keys("door", 1)
+
+
+def test_results_that_nobody_fetched_are_removed_after_a_week(tmp_path: Path) -> None:
+    edgekit, work = tmp_path / "venvs/v/bin/edgekit", tmp_path / "work"
+    for folder in (edgekit.parent, work):
+        folder.mkdir(parents=True)
+    edgekit.write_text("#!/bin/sh\nls\n")
+    edgekit.chmod(0o755)
+    for name, days in (("old.json.gz", 8), ("new.json.gz", 6)):
+        (work / name).write_text("")
+        os.utime(work / name, (time.time() - 86400 * days,) * 2)
+    answer = Agent(Quiet(io.BytesIO(), io.BytesIO()), tmp_path).edgekit("v", ["eval"])
+    assert (answer["status"], answer["out"]) == (0, "new.json.gz\n")
 
 
 def test_a_release_that_has_become_current_stays_if_it_cannot_be_enabled(
