@@ -38,13 +38,16 @@ class AbsentSource(Source):
         """Opens the source and returns it.
 
         Raises:
-            MediaError: The source still cannot be opened.
+            MediaError: The source still cannot be opened, or is a single picture, which a server
+                may show in place of a camera that is away.
             UsageError: The source is a recording, and opening it later would lose frames.
         """
         source = self._open_again()
         self.fps = source.fps
         if not source.reopens:
             source.close()
+            if source.frames in (None, 1):
+                raise MediaError(f"The address of {self.name} gives a picture now, and no stream.")
             raise UsageError(
                 f"{self.name} could not be reached at the start, so EdgeKit treated it as a live "
                 "stream. It is a recording.",

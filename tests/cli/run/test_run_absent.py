@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 
 import cv2
+import numpy as np
 import pytest
 
 from edgekit.cli import main
@@ -227,6 +228,11 @@ def test_a_recording_that_was_not_there_is_never_taken_for_a_stream(spot_video):
         place = f"http://127.0.0.1:{server.server_port}/{path.name}"
         absent = AbsentSource("x", MediaError("Not there."), lambda: open_source(place))
         with pytest.raises(UsageError, match="is a recording"):
+            absent.reopened()
+        picture = path.with_name("away.jpg")
+        cv2.imwrite(str(picture), np.zeros((48, 64, 3), np.uint8))
+        place = f"http://127.0.0.1:{server.server_port}/{picture.name}"
+        with pytest.raises(MediaError, match="gives a picture now"):
             absent.reopened()
         with contextlib.suppress(urllib.error.URLError):
             server.shutdown()
