@@ -103,7 +103,7 @@ class RoundingCheck(_Spec, frozen=True, kw_only=True):
         float_map: Frame-mAP at 0.5 of the float model, 0 to 1.
         frame_map: Frame-mAP at 0.5 of the integer model, 0 to 1.
         agreement: Share of the float model's detections with a score over 0.3 that the integer
-            model has as well: equal class, IoU over 0.8.
+            model has as well, at any score: equal class, IoU over 0.8.
         sqnr: Ratio of signal to rounding noise of each head, in decibels.
     """
 

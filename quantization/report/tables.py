@@ -42,7 +42,9 @@ def summary(found: RoundingReport) -> Grid:
         count = found.tubes.tubes
         name = f"video-mAP@0.5{truth}, {count} {plural('tube', count)}"
         rows.append([name, *_shares(found.tubes.float_map, found.tubes.video_map)])
-    rows.append(["share of detections over 0.3 that agree", "", f"{check.agreement:.3f}", ""])
+    rows.append(
+        ["share of detections over 0.3 found again, at any score", "", f"{check.agreement:.3f}", ""]
+    )
     rows += [
         [f"{head}, signal to noise", "", f"{decibels:.1f} dB", ""]
         for head, decibels in check.sqnr.items()
