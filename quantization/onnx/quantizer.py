@@ -6,6 +6,7 @@ ONNX Runtime's own tool places the pairs; the ranges come from
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import edgekit
 from edgekit._parameters import parameter
 from edgekit.bundle import Bundle
 from edgekit.errors import ConversionError
-from edgekit.files.output_paths import writing
+from edgekit.files.output_paths import output_error, writing
 from edgekit.quantization import base
 from edgekit.quantization.onnx.graph import (
     ACTIVATIONS,
@@ -128,6 +129,8 @@ class OnnxQuantizer(base.Quantizer):
         try:
             with muted():
                 made = self._placed(model, ranges, weights, recipe.keep_float)
+        except OSError as error:  # the tool writes the model to a temporary file
+            raise output_error(error, Path(tempfile.gettempdir())) from error
         except Exception as error:  # the tool does not wrap its errors
             raise ConversionError(
                 f"ONNX Runtime's tool could not quantize {bundle.model_path}: {reason_of(error)}",

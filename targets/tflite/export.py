@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import tempfile
 from collections import Counter
 from importlib.metadata import version
@@ -69,7 +70,10 @@ class TfliteExporter(Exporter):
             program = Path(scratch) / "program.pt2"
             with torch.no_grad():
                 traced = torch.export.export(Named(prepared(network)).eval(), (), tensors)
-            torch.export.save(traced, program)
+            content = io.BytesIO()
+            torch.export.save(traced, content)
+            # torch ends the process if it cannot write a file itself.
+            program.write_bytes(content.getbuffer())
             run_converter(
                 own_module("edgekit.targets.tflite.converter", str(program), str(model), precision),
                 name="litert-torch",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections import Counter
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,6 +18,7 @@ from edgekit.bundle import load_bundle
 from edgekit.calibration.samples import extract
 from edgekit.calibration.sequences import find_sequences
 from edgekit.calibration.store import Store
+from edgekit.errors import OutputError
 from edgekit.quantization.base import LAST, Recipe
 from edgekit.quantization.build import quantize_bundle
 from edgekit.quantization.heads_loss import HeadsLoss
@@ -177,3 +179,13 @@ def test_tensorrt_gets_no_rounded_bias(inside, make):
     for node in convolutions:
         if not node.name.startswith("cascade"):
             assert stored[node.input[2]] == onnx.TensorProto.FLOAT
+
+
+def test_a_full_disk_for_temporary_files_is_an_error(
+    shipped, calibrated, small_disk, tmp_path, monkeypatch
+):
+    statistics = calibrated(shipped.path, "onnx")
+    (tmp_path / "made").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    with pytest.raises(OutputError, match=f"Cannot write {small_disk}: No space left on device"):
+        quantizer("onnx").quantize(shipped, statistics, Recipe(), tmp_path / "made")

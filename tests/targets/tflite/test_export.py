@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from edgekit.bundle import Bundle
-from edgekit.errors import ConversionError, MissingDependencyError, UsageError
+from edgekit.errors import ConversionError, MissingDependencyError, OutputError, UsageError
 from edgekit.system.installation import install_line
 from edgekit.targets.build import export_bundle
 from edgekit.targets.settings import ExportSettings
@@ -61,6 +62,14 @@ def test_bundle_is_the_network(lite: Bundle) -> None:
     assert set(found.heads) == {"hm", "wh", "reg"}
     assert all(head.max_difference <= 1e-4 * head.largest for head in found.heads.values())
     assert found.top_detections_agreeing > 0.99
+
+
+def test_a_full_disk_for_temporary_files_is_an_error(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    with pytest.raises(OutputError, match="No space left on device"):
+        export(nn.Conv2d(3, 20_000, 3), tmp_path)
 
 
 def test_operators_are_builtin(lite: Bundle) -> None:
