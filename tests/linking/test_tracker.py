@@ -699,3 +699,16 @@ def test_a_tube_needs_forty_detections_for_its_whole_score(frames: int, share: f
     (tube,) = tubes_of(OnlineLinker(2), [found((100, 100, [0.8, 0.0]))] * frames)
     assert len(tube.boxes) == frames
     assert tube.score == pytest.approx(0.8 * share)
+
+
+def test_a_tube_has_the_share_of_its_class_in_the_scores() -> None:
+    tubes = tubes_of(OnlineLinker(2), [found((100, 100, [0.6, 0.2]))] * 40)
+    assert [(tube.label, tube.score) for tube in tubes] == [
+        (0, pytest.approx(0.6 * 0.75)),
+        (1, pytest.approx(0.2 * 0.25)),
+    ]
+
+
+def test_a_track_ends_as_tubes_of_its_three_likeliest_classes() -> None:
+    tubes = tubes_of(OnlineLinker(5), [found((100, 100, [0.3, 0.1, 0.5, 0.4, 0.2]))] * 40)
+    assert [tube.label for tube in tubes] == [2, 3, 0]
