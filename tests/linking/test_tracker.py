@@ -602,6 +602,27 @@ def test_a_pause_is_as_long_as_the_source_says_whatever_its_rate(rate, every):
     assert (tube.id, tube.observed.sum()) == (0, 20)
 
 
+@pytest.mark.parametrize(("gap", "misses"), [(0, 30), (20, 10), (29, 1), (99, 1)])
+def test_a_single_gap_counts_in_time_and_not_as_one_of_eight_misses(gap, misses):
+    linker, ends = OnlineLinker(2), []
+    for frame in range(40):
+        linker.update(walking(frame))
+    assert linker.skip(gap) == []
+    for _ in range(misses):
+        assert ends == []
+        ends = [tube.end for tube in linker.update(Detections.empty(2)).closed]
+    assert ends == [39]
+
+
+def test_the_time_before_a_track_is_no_time_in_which_it_was_seen():
+    linker = OnlineLinker(2, min_length=4)
+    linker.update(found())
+    assert linker.skip(90) == []
+    for _ in range(2):
+        linker.update(found((100, 100, [0.8, 0.0])))
+    assert linker.finish() == []
+
+
 @pytest.mark.parametrize("every", [2, 3, 5, 8])
 def test_a_look_stands_for_the_frames_that_are_nearest_to_it(every):
     linker, closed = OnlineLinker(2), []
