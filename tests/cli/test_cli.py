@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import importlib
 import json
+import marshal
 import re
 import subprocess
 import sys
@@ -130,15 +131,18 @@ def test_errors_as_json(error, code, status, capsys, monkeypatch):
     assert ("Traceback" in shown.err) is (code == "internal")
 
 
-def test_compiled_files_that_a_full_disk_cut_off_are_said(capsys, monkeypatch):
+@pytest.mark.parametrize("content", [b"", b"\xe3", bytes(9), b"\xe3" + bytes(9)])
+def test_compiled_files_that_a_full_disk_or_a_power_cut_damaged_are_said(
+    capsys, monkeypatch, content
+):
     @click.command()
     def failing():
-        raise EOFError("marshal data too short")  # from the import of such a file
+        marshal.loads(content)  # as the import of such a file does
 
     monkeypatch.setattr(cli, "cli", failing)
     assert cli.main([]) == 3
     said = capsys.readouterr().err
-    assert "A compiled file of Python (.pyc) is truncated." in said
+    assert "A compiled file of Python (.pyc) is damaged." in said
     assert "-name __pycache__" in said
     assert "Traceback" not in said
 

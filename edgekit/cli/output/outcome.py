@@ -43,6 +43,9 @@ class Failure(NamedTuple):
 SCHEMA = 1
 """Version of what ``--json`` prints, for commands whose result has no version of its own."""
 
+_MARSHAL = ("marshal data", "EOF read where object expected")
+"""Texts of Python's errors about damaged compiled files."""
+
 INTERRUPTED = Failure("interrupted", "Interrupted.", "", 130)
 
 
@@ -84,8 +87,8 @@ def failure_of(error: BaseException) -> Failure:
         error = error.__cause__
     if isinstance(error, ImportError | MissingDependencyError) and _caused_by_interrupt(error):
         return INTERRUPTED
-    if isinstance(error, EOFError) and "marshal" in str(error):
-        error = _truncated_bytecode()
+    if isinstance(error, EOFError | ValueError) and any(words in str(error) for words in _MARSHAL):
+        error = _damaged_bytecode()
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "edgekit"
         return Failure("usage", error.format_message(), f"Run: {path} --help", error.exit_code)
@@ -128,14 +131,14 @@ def _unusable_package(error: ImportError) -> EdgeKitError:
     )
 
 
-def _truncated_bytecode() -> EdgeKitError:
-    """Returns the error for a compiled file that Python wrote while the disk was full."""
+def _damaged_bytecode() -> EdgeKitError:
+    """Returns the error for a compiled file that Python could not write to the disk as a whole."""
     import edgekit
 
     place = shlex.quote(str(Path(edgekit.__file__).parents[1]))
     return BadInputError(
-        "A compiled file of Python (.pyc) is truncated. The disk was full, or a limit of file "
-        "sizes was reached, when Python wrote it.",
+        "A compiled file of Python (.pyc) is damaged. The disk was full, a limit of file sizes was "
+        "reached, or the power was cut when Python wrote it.",
         hint=f"Run: find {place} -name __pycache__ -prune -exec rm -r {{}} +",
     )
 
