@@ -145,7 +145,7 @@ def run_demo(
             summary = pipeline.run()
     accuracy = None
     if not summary.interrupted:
-        saved = SavedDetections(list(classes), [SavedVideo(truth, keep.found)])
+        saved = SavedDetections(list(classes), [SavedVideo(truth, keep.detections())])
         accuracy = evaluate(saved, link=_LINK)
     return DemoResult(summary, accuracy, truth, classes, made)
 

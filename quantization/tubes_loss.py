@@ -20,10 +20,13 @@ from edgekit.detector import Detector
 from edgekit.evaluation.detection import detect_videos
 from edgekit.linking.confirmation import MIN_HITS
 from edgekit.linking.registry import make_linker
+from edgekit.linking.tracker import RATE
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.detections_writer import write_detections
 from edgekit.metrics.evaluate import evaluate
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.quantization.registry import evaluation_runtime
+from edgekit.runtime.frame_rate import MeasuredRate
 from edgekit.runtime.types import Detections
 from edgekit.system.distributions import installed_versions
 from edgekit.targets.base import SessionOptions
@@ -147,20 +150,28 @@ class TubesLoss:
                 frames = itertools.islice(sequence.frames(again=True), first, first + _FRAMES)
                 found: list[Detections] = []
                 height = width = 1
+                rate = MeasuredRate(RATE)
                 for frame in frames:
+                    rate.add(frame)
                     height, width = frame.image.shape[:2]
                     found.append(detector.detect(frame.image, frame.sample_aspect))
                 if found:
                     truth = VideoTruth(str(number), len(found), width, height)
-                    videos.append(SavedVideo(truth, found))
+                    every = FrameDetections.of(found, len(detector.classes), rate.fps)
+                    videos.append(SavedVideo(truth, every))
         return SavedDetections(list(bundle.manifest.classes), videos)
 
 
 def _own_tubes(video: SavedVideo, classes: int) -> VideoTruth:
     """Returns a video with the tubes that ``edgekit run`` shows as its ground truth."""
     linker = make_linker("edgekit", classes)
-    seen = (found for found in video.detections if found is not None)
-    closed = [tube for found in seen for tube in linker.update(found).closed]
+    frames = FrameDetections.of(video.detections, classes)
+    closed = [
+        tube
+        for index, found in enumerate(frames)
+        if found is not None
+        for tube in linker.update(found, index / frames.fps).closed
+    ]
     known = video.truth
     limits = np.array([known.width, known.height] * 2)
     tubes = [

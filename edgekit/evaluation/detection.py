@@ -14,12 +14,14 @@ from edgekit.datasets.relabelling import in_classes_of
 from edgekit.datasets.video_facts import refuse_other_frames, refuse_other_size
 from edgekit.detector import Detector
 from edgekit.linking.registry import make_linker
+from edgekit.linking.tracker import RATE
 from edgekit.media import open_source
 from edgekit.media.sinks.sink import Sink
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.pipeline.pipeline import Pipeline
-from edgekit.pipeline.results import FrameResult
+from edgekit.pipeline.results import FrameResult, RunInfo
+from edgekit.runtime.frame_rate import MeasuredRate
 from edgekit.runtime.types import Detections
 from edgekit.targets.base import SessionOptions
 
@@ -57,7 +59,7 @@ def detect_videos(
     videos = []
     for video in truth.videos:
         detections = work(video)
-        videos.append(SavedVideo(video, list(detections)))
+        videos.append(SavedVideo(video, detections))
         _LOG.info("The detector has processed %s: %d frames.", video.name, len(detections))
         on_video()
     return SavedDetections(list(classes), videos)
@@ -93,7 +95,7 @@ def _detect_video(
         Pipeline(source, detector, linker, [collector], overlap=True, lanes=detector.lanes).run()
     refuse_other_frames(video, len(collector.found))
     refuse_other_size(video, collector.size)
-    return FrameDetections.of(collector.found, classes)
+    return collector.detections()
 
 
 class DetectionsCollector(Sink):
@@ -111,11 +113,21 @@ class DetectionsCollector(Sink):
         self._classes = classes
         self.found: list[Detections] = []
         self.size: tuple[int, int] | None = None
+        self._rate = MeasuredRate(RATE)
+
+    def start(self, info: RunInfo) -> None:
+        """Stores the rate that the source declares."""
+        self._rate = MeasuredRate(info.fps)
+
+    def detections(self) -> FrameDetections:
+        """Returns the detections of the run, with the frame rate of its source."""
+        return FrameDetections.of(self.found, self._classes, self._rate.fps)
 
     def frame(self, result: FrameResult) -> None:
         """Keeps a frame's detections."""
         if self.size is None:
             self.size = result.frame.image.shape[0], result.frame.image.shape[1]
+        self._rate.add(result.frame)
         while len(self.found) < result.frame.index:
             self.found.append(Detections.empty(self._classes))
         self.found.append(result.detections)

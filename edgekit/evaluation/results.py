@@ -38,6 +38,7 @@ __all__ = ["ResultsFolder", "StoredResult", "open_results", "results_key"]
 _LOG = logging.getLogger(__name__)
 _LONGEST_NAME = 80
 _ODD = re.compile(r"[^\w.-]+")
+_ARRAYS = ("boxes", "scores", "counts", "fps")
 _DAMAGED = (
     *(OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error),
     RuntimeError,  # a damaged header asks for a password, or for an unknown way of compression
@@ -123,7 +124,13 @@ class ResultsFolder:
         place = self._place(video)
         with atomic_file(place) as temporary, temporary.open("wb") as file:
             # Equal arrays give equal bytes: numpy writes no time and no name into the file.
-            np.savez_compressed(file, counts=found.counts, boxes=found.boxes, scores=found.scores)
+            np.savez_compressed(
+                file,
+                counts=found.counts,
+                boxes=found.boxes,
+                scores=found.scores,
+                fps=np.array([found.fps]),
+            )
         return StoredResult(video, place)
 
     def _place(self, video: VideoTruth) -> Path:
@@ -174,12 +181,14 @@ def _read(path: Path) -> FrameDetections | None:
     """Returns the detections in a file; None if it is missing, damaged, or of another user."""
     try:
         with open_regular(path, own=True) as (file, _), np.load(file, allow_pickle=False) as arrays:
-            boxes, scores, counts = (arrays[name] for name in ("boxes", "scores", "counts"))
+            boxes, scores, counts, fps = (arrays[name] for name in _ARRAYS)
     except _DAMAGED:
         return None
-    kinds = [(array.ndim, array.dtype.kind) for array in (boxes, scores, counts)]
-    if kinds != [(2, "f"), (2, "f"), (1, "i")] or boxes.shape[1] != 4:
+    kinds = [(array.ndim, array.dtype.kind) for array in (boxes, scores, counts, fps)]
+    if kinds != [(2, "f"), (2, "f"), (1, "i"), (1, "f")] or boxes.shape[1] != 4:
         return None
     if len(boxes) != len(scores) or np.maximum(counts, 0).sum() != len(boxes):
         return None
-    return FrameDetections(boxes, scores, counts)
+    if len(fps) != 1 or not 0 < fps[0] < np.inf:
+        return None
+    return FrameDetections(boxes, scores, counts, float(fps[0]))

@@ -41,7 +41,7 @@ def make_linker(
 
         linker = make_linker("edgekit", len(detector.classes))
         for frame in source:
-            update = linker.update(detector.detect(frame.image))
+            update = linker.update(detector.detect(frame.image), frame.time)
             ...  # update.live: the tubes in this frame; update.closed: those that ended
         tubes = linker.finish()  # those that were alive at the end
 

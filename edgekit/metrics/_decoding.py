@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from itertools import chain
+from math import inf
 
 import msgspec
 import numpy as np
 
 from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.files.json_arrays import array_pieces, boxes_in, counts_of, placed
+from edgekit.linking.tracker import RATE
 from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.runtime.types import Array, Detections
 
@@ -47,6 +49,7 @@ class _SavedVideo(msgspec.Struct):
     gt: msgspec.Raw = _NO_TUBES
     width: int | None = None
     height: int | None = None
+    fps: float = RATE
 
 
 class _Truth(msgspec.Struct):
@@ -101,6 +104,9 @@ def decode_video(
     detections = _decode_detections(video.detections, video.frames, classes, most)
     if len(detections) != video.frames:
         raise ValueError(f"detections for {len(detections)} of {video.frames} frames")
+    if not 0 < video.fps < inf:
+        raise ValueError(f"its 'fps' is {video.fps:g}, a finite number above 0 was expected")
+    detections.fps = video.fps
     width, height = video.width or size[0], video.height or size[1]
     if min(width, height) < 1:
         raise ValueError(f"picture size {width}x{height}, expected at least 1x1 pixels")

@@ -3,7 +3,7 @@
 The layout is as follows; the file is gzipped if its name ends in ``.gz``::
 
     {"schema": 1, "classes": [...], "width": 320, "height": 240,
-     "videos": {name: {"frames": n,
+     "videos": {name: {"frames": n, "fps": 25.0,
                        "gt": [{"label": 0, "start": 0, "end": 30,
                                "boxes_xywh_1based": [[x, y, w, h], ...]}],
                        "detections": [{"boxes": [[x1, y1, x2, y2], ...],
@@ -13,7 +13,8 @@ The layout is as follows; the file is gzipped if its name ends in ``.gz``::
 ``detections`` has one item for each frame; ``null`` stands for a frame that was not processed,
 because it was dropped or lost. ``scores`` leaves out classes with score 0. Boxes are in 0-based
 continuous pixels, those of the ground truth in 1-based pixels. ``end`` is the frame after the last.
-A video whose size differs from that of the file has its own ``width`` and ``height``.
+A video whose size differs from that of the file has its own ``width`` and ``height``. Tubes of a
+video without ``fps`` are linked as at 25 frames per second.
 """
 
 from __future__ import annotations

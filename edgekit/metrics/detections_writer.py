@@ -13,13 +13,16 @@ import numpy as np
 
 from edgekit.datasets.annotations import TruthTube
 from edgekit.files.writing import atomic_file
+from edgekit.linking.tracker import RATE
 from edgekit.metrics.detections import SCHEMA, StoredDetections
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.runtime.types import Detections
 
 __all__ = ["DetectionsWriter", "detections_writer", "write_detections"]
 
 _BOX_DIGITS = 4
 _SCORE_DIGITS = 6
+_FPS_DIGITS = 6
 
 
 class DetectionsWriter:
@@ -36,7 +39,11 @@ class DetectionsWriter:
 
     @contextlib.contextmanager
     def video(
-        self, name: str, frame_size: tuple[int, int], truth: Sequence[TruthTube] = ()
+        self,
+        name: str,
+        frame_size: tuple[int, int],
+        truth: Sequence[TruthTube] = (),
+        fps: float = RATE,
     ) -> Iterator[FrameWriter]:
         """Begins a video; frames are written inside the ``with`` block.
 
@@ -44,15 +51,17 @@ class DetectionsWriter:
             name: Name of the video, unique within the file.
             frame_size: Width and height in pixels; 0 if the writer's ``size`` is set later.
             truth: Annotated tubes of the video.
+            fps: Frames per second, unless the writer's ``fps`` is set later.
         """
         separator = "," if self._names else ""
         self._names.add(name)
         self._write(f'{separator}{_json(name)}:{{"detections":[')
-        frames = FrameWriter(self._stream, frame_size)
+        frames = FrameWriter(self._stream, frame_size, fps)
         yield frames
         width, height = frames.size
         self._size = self._size or frames.size
         rest: dict[str, Any] = {"frames": frames.count, "width": width, "height": height}
+        rest["fps"] = round(frames.fps, _FPS_DIGITS)
         rest["gt"] = [_truth(tube) for tube in truth]
         self._write(f"],{_json(rest)[1:]}")
 
@@ -71,11 +80,12 @@ class FrameWriter:
     Attributes:
         count: Number of frames written so far.
         size: Width and height in pixels.
+        fps: Frames per second.
     """
 
-    def __init__(self, stream: IO[bytes], size: tuple[int, int]) -> None:
+    def __init__(self, stream: IO[bytes], size: tuple[int, int], fps: float) -> None:
         self._stream = stream
-        self.size = size
+        self.size, self.fps = size, fps
         self.count = 0
 
     def add(self, detections: Detections | None) -> None:
@@ -133,8 +143,10 @@ def write_detections(path: Path, saved: StoredDetections) -> None:
         for stored in saved.videos:
             video = stored.load()
             truth = video.truth
-            with writer.video(truth.name, (truth.width, truth.height), truth.tubes) as frames:
-                _add_all(frames, video.detections)
+            found = FrameDetections.of(video.detections, len(saved.classes))
+            size = (truth.width, truth.height)
+            with writer.video(truth.name, size, truth.tubes, found.fps) as frames:
+                _add_all(frames, found)
 
 
 def _add_all(frames: FrameWriter, detections: Iterable[Detections | None]) -> None:

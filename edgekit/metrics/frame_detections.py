@@ -8,6 +8,7 @@ from typing import overload
 
 import numpy as np
 
+from edgekit.linking.tracker import RATE
 from edgekit.runtime.types import Array, Detections
 
 __all__ = ["FrameDetections"]
@@ -20,29 +21,34 @@ class FrameDetections(Sequence["Detections | None"]):
         boxes: Boxes of all frames, frame by frame, (n, 4).
         scores: Scores of all boxes, (n, C).
         counts: Number of boxes of each frame, (F,) int; -1 for a frame that was not processed.
+        fps: Frames per second of the video, by which its tubes are linked.
 
     Attributes:
         boxes: Boxes of all frames, frame by frame, (n, 4).
         scores: Scores of all boxes, (n, C).
         counts: Number of boxes of each frame, (F,) int; -1 for a frame that was not processed.
+        fps: Frames per second of the video.
     """
 
-    def __init__(self, boxes: Array, scores: Array, counts: Array) -> None:
-        self.boxes, self.scores, self.counts = boxes, scores, counts
+    def __init__(self, boxes: Array, scores: Array, counts: Array, fps: float = RATE) -> None:
+        self.boxes, self.scores, self.counts, self.fps = boxes, scores, counts, fps
 
     @classmethod
-    def of(cls, frames: Sequence[Detections | None], classes: int) -> FrameDetections:
+    def of(
+        cls, frames: Sequence[Detections | None], classes: int, fps: float = RATE
+    ) -> FrameDetections:
         """Returns the detections of these frames, with arrays of the frames' common type."""
         if isinstance(frames, cls):
             return frames
         counts = np.array([-1 if found is None else len(found) for found in frames], np.intp)
         some = [found for found in frames if found is not None and len(found)]
         if not some:
-            return cls(np.zeros((0, 4)), np.zeros((0, classes)), counts)
+            return cls(np.zeros((0, 4)), np.zeros((0, classes)), counts, fps)
         return cls(
             np.concatenate([found.boxes for found in some]),
             np.concatenate([found.scores for found in some]),
             counts,
+            fps,
         )
 
     @property

@@ -123,7 +123,7 @@ def _size(truth: VideoTruth, rules: Protocol) -> tuple[tuple[int, int], Array]:
 
 def _prepare(found: FrameDetections, scale: Array, limit: tuple[float, float]) -> FrameDetections:
     boxes = clamp_boxes(np.asarray(found.boxes, np.float64) * scale, limit, offset=_OFFSET)
-    return FrameDetections(boxes, np.asarray(found.scores, np.float64), found.counts)
+    return FrameDetections(boxes, np.asarray(found.scores, np.float64), found.counts, found.fps)
 
 
 def _truth(truth: VideoTruth, scale: Array) -> list[TruthTube]:
@@ -133,7 +133,10 @@ def _truth(truth: VideoTruth, scale: Array) -> list[TruthTube]:
 def _tubes(frames: FrameDetections, classes: int, linker: OnlineLinker | TubeLinker) -> list[Tube]:
     """Returns the final tubes of a video; a published linker's are in class and published order."""
     if isinstance(linker, OnlineLinker):
-        closed = [linker.skip(1) if found is None else linker.advance(found) for found in frames]
+        closed = [
+            linker.skip(1) if found is None else linker.advance(found, index / frames.fps)
+            for index, found in enumerate(frames)
+        ]
         return [tube for tubes in closed for tube in tubes] + linker.finish()
     # The published linkers have no notion of an unprocessed frame.
     seen = (Detections.empty(classes) if found is None else found for found in frames)

@@ -11,6 +11,7 @@ from edgekit.files.output_paths import writing
 from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
+from edgekit.runtime.frame_rate import MeasuredRate
 from edgekit.runtime.types import Tube
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class DetectionsSink(Sink):
         self._files = contextlib.ExitStack()
         self._frames: FrameWriter | None = None
         self._info: RunInfo | None = None
+        self._rate = MeasuredRate(1.0)
         self._ended = False
 
     @property
@@ -47,7 +49,7 @@ class DetectionsSink(Sink):
         """Opens the file."""
         from edgekit.metrics.detections_writer import detections_writer
 
-        self._info = info
+        self._info, self._rate = info, MeasuredRate(info.fps)
         writer = self._files.enter_context(detections_writer(self._path, info.classes))
         video = writer.video(Path(info.source).name, (info.width, info.height))
         self._frames = self._files.enter_context(video)
@@ -64,6 +66,7 @@ class DetectionsSink(Sink):
         if not all(self._frames.size):
             seen = self._info.seen(result.frame)
             self._frames.size = seen.width, seen.height
+        self._rate.add(result.frame)
         with writing(self._path):
             self._fill(result.frame.index)  # frames that were lost on the way here have no gap
             self._frames.add(result.detections)
@@ -76,6 +79,8 @@ class DetectionsSink(Sink):
 
     def end(self, summary: RunSummary) -> None:
         """Completes the file."""
+        if self._frames is not None:
+            self._frames.fps = self._rate.fps
         self._ended = True
         self._files.close()
 

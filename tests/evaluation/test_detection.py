@@ -38,6 +38,18 @@ def test_a_video_with_another_number_of_frames_is_named(tmp_path):
     assert "edgekit dataset check" in caught.value.hint
 
 
+def test_detections_have_the_rate_of_their_video(tmp_path):
+    images = [np.ascontiguousarray(image) for image in render_clip(1, frames=8, size=(96, 128))]
+    path = tmp_path / "v.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (128, 96))
+    for image in images:
+        writer.write(image)
+    writer.release()
+    video = VideoTruth("v", 8, 128, 96, [TruthTube(0, 0, BOXES)], 0, path)
+    (saved,) = detect_videos(default_bundle(), Truth(["Biking"], [video])).videos
+    assert saved.detections.fps == pytest.approx(10)
+
+
 def test_a_video_of_another_size_is_named(tmp_path):
     for number, image in enumerate(render_clip(1, frames=8, size=(96, 128))):
         cv2.imwrite(str(tmp_path / f"{number}.png"), image)

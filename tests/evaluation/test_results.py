@@ -21,6 +21,7 @@ FOUND = FrameDetections(
     np.arange(12, dtype=np.float32).reshape(3, 4),
     np.linspace(0, 1, 6, dtype=np.float32).reshape(3, 2),
     np.array([2, -1, 0, 1]),
+    12.5,
 )
 
 
@@ -41,6 +42,7 @@ def test_what_is_kept_is_found(tmp_path: Path, video: VideoTruth) -> None:
     assert found.annotated
     loaded = found.load()
     assert loaded.truth is video
+    assert FrameDetections.of(loaded.detections, 2).fps == 12.5
     for one, other in zip(loaded.detections, FOUND, strict=True):
         if one is None or other is None:
             assert one is other

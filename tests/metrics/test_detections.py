@@ -24,6 +24,7 @@ from edgekit.metrics.detections import (
     read_detections,
 )
 from edgekit.metrics.detections_writer import detections_writer, write_detections
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.runtime.types import Detections
 
 GOOD: dict[str, Any] = {
@@ -62,6 +63,17 @@ def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
     assert (tube.label, tube.start, tube.end) == (1, 1, 1)
     assert tube.boxes.tolist() == [[0, 1, 30, 41]]
     assert (first.truth.width, second.truth.width) == (320, 64)
+
+
+def test_a_video_keeps_its_rate_and_has_25_frames_per_second_without_one(tmp_path: Path) -> None:
+    content = copy.deepcopy(GOOD)
+    content["videos"]["a"]["fps"] = 59.94006
+    path = write(tmp_path / "d.json", content)
+    for _ in range(2):
+        saved = read_detections(path)
+        rates = [FrameDetections.of(video.detections, 3).fps for video in saved.videos]
+        assert rates == [59.94006, 25.0]
+        write_detections(path, saved)
 
 
 def test_boxes_are_written_with_four_decimals_and_scores_with_six(tmp_path: Path) -> None:
@@ -147,6 +159,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "truth class": (lambda c: truth(c).update(label=9), "label 9"),
     "truth empty": (lambda c: truth(c).update(boxes_xywh_1based=[[1, 1, 0, 5]]), "empty"),
     "no classes": (lambda c: c.update(classes=[]), "'classes'"),
+    "no rate": (lambda c: c["videos"]["b"].update(fps=0), "'fps' is 0"),
     "no picture": (lambda c: c["videos"]["b"].update(width=-2), "-2x48"),
 }
 

@@ -15,8 +15,10 @@ from edgekit.datasets.annotations import TruthTube, VideoTruth
 from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError, UsageError
 from edgekit.linking.choices import PUBLISHED
+from edgekit.linking.registry import make_linker
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.evaluate import evaluate
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.metrics.video_map import THRESHOLDS
 from edgekit.runtime.types import Detections
 
@@ -211,6 +213,27 @@ def test_the_linker_follows_from_the_protocol_where_none_is_named() -> None:
 def test_a_delay_longer_than_the_video_ends_with_what_is_there() -> None:
     saved = SavedDetections(CLASSES, [video("a", 0, 0)])
     assert evaluate(saved, delay=1000).video_map["0.5"] == 1.0
+
+
+@pytest.mark.parametrize(("fps", "hidden"), [(10, 2.0), (25, 2.0), (60, 0.8), (60, 2.0)])
+def test_tubes_are_those_of_a_run_at_any_rate(fps: int, hidden: float) -> None:
+    """What counts is how long an actor is hidden, not for how many frames."""
+    every = []
+    for frame in range(8 * fps):
+        place = 100 + 5 * frame / fps
+        seen = not 4 <= frame / fps < 4 + hidden
+        boxes = np.array([[place, 50, place + 50, 150]])[: int(seen)]
+        every.append(Detections(boxes, np.full((int(seen), 1), 0.8)))
+    linker = make_linker("edgekit", 1, min_hits=6).linker
+    shown = [t for n, found in enumerate(every) for t in linker.update(found, n / fps).closed]
+    shown += linker.finish()
+    truth = TruthTube(0, 0, np.tile([100.0, 50, 150, 150], (8 * fps, 1)))
+    saved = SavedVideo(
+        VideoTruth("v", 8 * fps, 320, 240, [truth], 0), FrameDetections.of(every, 1, fps)
+    )
+    result = evaluate(SavedDetections(["walk"], [saved]))
+    assert [(t.start, t.end) for t in result.tubes["v"]] == [(t.start, t.end) for t in shown]
+    assert len(shown) == (1 if hidden < 1 else 2)
 
 
 def test_frames_that_nobody_looked_at_neither_count_nor_are_misses() -> None:

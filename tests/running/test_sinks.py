@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.metrics.detections import read_detections
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
 from edgekit.running.sinks import DetectionsSink
 from edgekit.runtime.types import Detections, Frame
@@ -19,8 +20,9 @@ def test_frames_that_were_lost_on_the_way_leave_the_others_at_their_place(tmp_pa
     for index in (0, 3, 7):  # 1 and 2 without a gap; of 4 to 6 a gap tells
         if index == 7:
             sink.gap(Gap(7, "dropped", 2))
-        sink.frame(FrameResult(Frame(index, index / 25, image), found, []))
+        sink.frame(FrameResult(Frame(index, index / 10, image), found, []))
     sink.end(RunSummary(3, 2, 1.0, {}))
     sink.close()
     (video,) = read_detections(path).videos
+    assert FrameDetections.of(video.detections, 1).fps == 10
     assert [each is not None for each in video.detections] == [n in (0, 3, 7) for n in range(8)]

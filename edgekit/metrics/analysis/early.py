@@ -32,12 +32,13 @@ def early_labels(
     """
     best: dict[int, tuple[float, int]] = {}
     seen = []
-    for found in frames:
+    for index, found in enumerate(frames):
         if found is None and isinstance(linker.linker, OnlineLinker):
             linker.skip(1)
         else:
             # The published linkers have no notion of an unprocessed frame.
-            update = linker.update(Detections.empty(classes) if found is None else found)
+            given = Detections.empty(classes) if found is None else found
+            update = linker.update(given, index / frames.fps)
             best.update({tube.id: (tube.score, tube.label) for tube in update.live})
         seen.append(max(best.values(), default=(0.0, -1))[1] in right)
     # A share of 0.1 of 30 frames is 3 frames, although 0.1 * 30 is more in binary.
