@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -14,12 +15,13 @@ import numpy as np
 from edgekit.datasets.annotations import TruthTube
 from edgekit.files.writing import atomic_file
 from edgekit.linking.tracker import RATE
-from edgekit.metrics.detections import SCHEMA, StoredDetections
+from edgekit.metrics.detections import MOST_BYTES, SCHEMA, StoredDetections
 from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.runtime.types import Detections
 
 __all__ = ["DetectionsWriter", "detections_writer", "write_detections"]
 
+_LOG = logging.getLogger(__name__)
 _BOX_DIGITS = 4
 _SCORE_DIGITS = 6
 _FPS_DIGITS = 6
@@ -131,6 +133,12 @@ def detections_writer(path: Path, classes: Sequence[str]) -> Iterator[Detections
         writer = DetectionsWriter(stream, classes)
         yield writer
         writer.close()
+        size = stream.tell()  # before it is compressed
+    if size > MOST_BYTES:
+        _LOG.warning(
+            "The detections in %s have %d bytes when they are unpacked, and EdgeKit reads at most "
+            "%d: it cannot score them again.", path, size, MOST_BYTES,
+        )  # fmt: skip
 
 
 def write_detections(path: Path, saved: StoredDetections) -> None:

@@ -322,6 +322,7 @@ def test_what_unpacks_to_much_memory_is_refused_before(
 ) -> None:
     if kind != "truth":
         monkeypatch.setattr(detections, "_MOST_MEMORY", 8 << 20)
+        monkeypatch.setattr(detections, "_LEAST_ARRAYS", 1 << 20)
     frame, count, tubes, words = MANY[kind]
     classes = json.dumps([f"{number}" for number in range(40)]).encode()
     frames = frame + (b"," + frame) * (count - 1)
@@ -372,3 +373,26 @@ def test_a_long_video_takes_memory_for_its_arrays_and_not_for_its_objects(
         assert tracemalloc.get_traced_memory()[1] < 5 * path.stat().st_size
     finally:
         tracemalloc.stop()
+
+
+def test_the_test_part_of_ucf24_can_be_read_again(tmp_path: Path) -> None:
+    """With as many detections in each of its frames as a bundle gives by default."""
+    random = np.random.default_rng(0)
+    scores = np.where(np.arange(24) < 2, random.uniform(0.01, 0.5, (50, 24)), 0)
+    found = Detections(random.uniform(0, 320, (50, 4)), scores)
+    video = SavedVideo(VideoTruth("v", 10, 320, 240), [found] * 10)
+    path = tmp_path / "d.json"
+    write_detections(path, SavedDetections([str(label) for label in range(24)], [video]))
+    assert path.stat().st_size / 10 * 159_289 < detections.MOST_BYTES
+
+
+def test_a_file_that_is_too_large_to_read_is_said_as_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    video = SavedVideo(VideoTruth("v", 99, 320, 240), [None] * 99)
+    saved = SavedDetections(["a"], [video])
+    for most, words in ((1000, ""), (99, "EdgeKit reads at most 99: it cannot score them again")):
+        monkeypatch.setattr("edgekit.metrics.detections_writer.MOST_BYTES", most)
+        write_detections(tmp_path / "d.json.gz", saved)
+        assert words in caplog.text
+        assert bool(caplog.text) is bool(words)
