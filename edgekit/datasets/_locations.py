@@ -1,13 +1,14 @@
-"""Finds the videos of a dataset, and the pictures of a video."""
+"""Finds the files and videos of a dataset, and the pictures of a video."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from edgekit.errors import MediaError
 from edgekit.files.reading import path_below
 
-__all__ = ["VIDEO_ENDINGS", "VideoFinder", "pictures_in", "places_among"]
+__all__ = ["VIDEO_ENDINGS", "VideoFinder", "pictures_in", "places_among", "visible_files"]
 
 VIDEO_ENDINGS = (".avi", ".mp4", ".mkv", ".mov", ".webm")
 """Endings of video files that are tried for a name without one."""
@@ -56,14 +57,25 @@ class VideoFinder:
         return self._listed[key]
 
 
+def visible_files(root: Path, *patterns: str) -> list[Path]:
+    """Returns the files below a folder that fit any of some patterns, in order.
+
+    It leaves out hidden ones: macOS writes ``._clip.xml`` beside ``clip.xml`` on other disks.
+    """
+    found = {path for pattern in patterns for path in root.glob(pattern)}
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
 def pictures_in(path: Path) -> dict[str, int]:
     """Returns the index of each picture of a folder by its name; none if it is no folder."""
-    from edgekit.media.sources.pictures.folder import PICTURES, natural_key
+    from edgekit.media.sources.pictures.folder import pictures_of
 
     if not path.is_dir():
         return {}
-    names = [file.name for file in path.iterdir() if file.suffix.lower() in PICTURES]
-    return {name: place for place, name in enumerate(sorted(names, key=natural_key))}
+    try:
+        return {file.name: place for place, file in enumerate(pictures_of(path))}
+    except MediaError:  # there is no picture
+        return {}
 
 
 def places_among(pictures: Mapping[str, int], names: Sequence[str]) -> list[int] | None:

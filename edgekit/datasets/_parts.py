@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgekit._parameters import parameter
 from edgekit._printable import listed
+from edgekit.datasets._locations import visible_files
 from edgekit.errors import AnnotationError
 
 __all__ = [
@@ -68,7 +69,7 @@ def files_of_part(root: Path, patterns: Sequence[str], part: str | None) -> list
         AnnotationError: All files that name a part name the other one.
     """
     found = [
-        [path for path in sorted(root.glob(pattern)) if not _WITHOUT_BOXES.search(path.name)]
+        [path for path in visible_files(root, pattern) if not _WITHOUT_BOXES.search(path.name)]
         for pattern in patterns
     ]
     if part:
@@ -116,7 +117,7 @@ def missing_part(
 
 def advice_on_lists(path: Path) -> str:
     """Returns advice for a missing list of videos: which lists there are; "" if there are none."""
-    lists = sorted(other.name for other in path.parent.glob("*list*.txt"))
+    lists = [other.name for other in visible_files(path.parent, "*list*.txt")]
     if path.exists() or "list" not in path.name or not lists:
         return ""
     return (

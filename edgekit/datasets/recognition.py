@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit.datasets._locations import visible_files
 from edgekit.datasets.readers.tube_pickles import TUBE_PICKLES
 from edgekit.files.reading import open_regular, read_regular, without_mark
 
@@ -87,13 +88,13 @@ def _found(root: Path) -> Iterator[str]:
     for file, names in _ROAD.items():
         if (root / "splitfiles" / file).exists():
             yield from names
-    if any(any(root.glob(one)) for one in TUBE_PICKLES):
+    if visible_files(root, *TUBE_PICKLES):
         yield "moc"
-    if (root / "labels").is_dir() and any(root.glob("*list*.txt")):
+    if (root / "labels").is_dir() and visible_files(root, "*list*.txt"):
         yield "yowo"
     room = _MOST_BYTES
     for pattern in ("*.json", "annotations/*.json"):
-        for path in sorted(root.glob(pattern))[:20]:
+        for path in visible_files(root, pattern)[:20]:
             content = _content(path, room)
             room -= len(content)
             if name := _json_layout(content):
@@ -101,10 +102,10 @@ def _found(root: Path) -> Iterator[str]:
     if any(
         b"<annotations" in _head(path)
         for one in _GLOBS["cvat"]
-        for path in sorted(root.glob(one))[:20]
+        for path in visible_files(root, one)[:20]
     ):
         yield "cvat"
-    if any(_is_ava(_head(path)) for one in _GLOBS["ava"] for path in sorted(root.glob(one))[:20]):
+    if any(_is_ava(_head(path)) for one in _GLOBS["ava"] for path in visible_files(root, one)[:20]):
         yield "ava"
 
 

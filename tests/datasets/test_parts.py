@@ -9,6 +9,7 @@ import pytest
 
 from edgekit.datasets._parts import files_of_part
 from edgekit.datasets.published import read_truth
+from edgekit.datasets.recognition import layouts_in
 from edgekit.datasets.tools.loading import DatasetChoice, read_parts, whole
 from edgekit.datasets.tools.statistics import statistics_of
 from edgekit.errors import AnnotationError
@@ -58,6 +59,22 @@ LAYOUTS: dict[str, tuple[str, Any]] = {
 def write(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+@pytest.mark.parametrize("dataset", LAYOUTS)
+def test_hidden_files_are_no_part_of_a_dataset(
+    tmp_path: Path, clip: Callable[..., Path], dataset: str
+) -> None:
+    """macOS writes one beside each file of another disk."""
+    name, content = LAYOUTS[dataset]
+    write(tmp_path / name.format("test"), content)
+    clip(tmp_path / "a.mp4")
+    expected = read_truth(dataset, tmp_path)
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7Mac OS X")
+    assert layouts_in(tmp_path) == [dataset]
+    found = read_truth(dataset, tmp_path)
+    assert [video.name for video in found.videos] == [video.name for video in expected.videos]
 
 
 @pytest.mark.parametrize(("part", "other"), [("train", "test"), ("test", "train")])

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edgekit.datasets._faults import leaving_out_faults
-from edgekit.datasets._locations import VideoFinder
+from edgekit.datasets._locations import VideoFinder, visible_files
 from edgekit.datasets._parts import part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
@@ -119,7 +119,7 @@ def _add(
 def _action_names(root: Path) -> dict[int, str]:
     """Returns the names of the actions by their numbers; none without a list."""
     for pattern in ("*action_list*.pbtxt", "annotations/*action_list*.pbtxt"):
-        for path in sorted(root.glob(pattern)):
+        for path in visible_files(root, pattern):
             text = Origin(path, "ava").read(_MOST_NAMES).decode("utf-8", "replace")
             items = ((_NAME.search(item), _NUMBER.search(item)) for item in re.split("[{}]", text))
             return {int(number[1]): name[1] for name, number in items if name and number}

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from edgekit.datasets._faults import leaving_out_faults
-from edgekit.datasets._locations import VideoFinder
+from edgekit.datasets._locations import VideoFinder, visible_files
 from edgekit.datasets._parts import missing_part, of_part, part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin
@@ -99,7 +99,7 @@ class _CvatFile:
 def read_cvat(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     """Returns the ground truth of all exports of CVAT in a folder; see ``DatasetReader``."""
     del split
-    paths = sorted({*root.glob("*.xml"), *root.glob("*/annotations.xml")})
+    paths = visible_files(root, "*.xml", "*/annotations.xml")
     if not paths:
         raise AnnotationError(
             f"Found no annotations with the layout {_LAYOUT} in {root}: no .xml.",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from edgekit.classes import CLASS_LISTS
 from edgekit.datasets._faults import leaving_out_faults
-from edgekit.datasets._locations import VideoFinder
+from edgekit.datasets._locations import VideoFinder, visible_files
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.readers._origin import Origin
 from edgekit.datasets.readers._tracks import TrackError, linked_tubes
@@ -88,7 +88,7 @@ def _first_label(root: Path, names: list[str]) -> tuple[str, int] | None:
     """Returns the folder and the class number of a box; None if there is no readable one."""
     for name in names[:10]:
         with contextlib.suppress(ValueError, OSError, IndexError):
-            for file in sorted(path_below(root / "labels", name).glob("*.txt")):
+            for file in visible_files(path_below(root / "labels", name), "*.txt"):
                 if words := without_mark(read_regular(file, _MOST_LABELS)).split():
                     return name.partition("/")[0], int(words[0])
     return None
@@ -98,6 +98,7 @@ def _video(root: Path, name: str, classes: int, finder: VideoFinder) -> VideoTru
     try:
         folder = path_below(root / "labels", name)
         files = sorted(path for path in folder.iterdir() if path.suffix == ".txt")
+        files = [path for path in files if not path.name.startswith(".")]
         path = finder.path_of(name)
     except (ValueError, OSError) as error:
         what = getattr(error, "strerror", None) or str(error)

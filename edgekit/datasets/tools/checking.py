@@ -16,6 +16,7 @@ import numpy as np
 from edgekit._progress import SILENT, Progress
 from edgekit.classes import alike
 from edgekit.datasets._faults import collected_faults
+from edgekit.datasets._locations import visible_files
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.published import read_truth
 from edgekit.datasets.tools.loading import DatasetChoice, joined, layout_of, part_names
@@ -166,7 +167,7 @@ def _missing_pictures(path: Path) -> list[int]:
     """Returns the numbers that are missing among the pictures of a folder."""
     if not path.is_dir():
         return []
-    names = (re.search(r"(\d+)\.\w+$", file.name) for file in path.iterdir())
+    names = (re.search(r"(\d+)\.\w+$", file.name) for file in visible_files(path, "*"))
     numbers = {int(match[1]) for match in names if match and len(match[1]) < 10}
     if not numbers or max(numbers) - min(numbers) > 100 * len(numbers):
         return []

@@ -153,6 +153,12 @@ def test_pictures_without_an_index_are_found_by_their_names(
     assert [(tube.start, tube.end) for tube in video.tubes] == [(0, 2)]
 
 
+def test_hidden_files_are_no_pictures(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    path = clip(write(tmp_path, tao()) / "frames/train/LaSOT/kite", 6)
+    (path / "._00001.jpg").write_bytes(b"\0\5\26\7Mac OS X")
+    assert read_truth("coco-video", tmp_path, part="train").videos[0].frames == 6
+
+
 def test_a_picture_that_is_missing_among_others_is_named(
     tmp_path: Path, clip: Callable[..., Path]
 ) -> None:

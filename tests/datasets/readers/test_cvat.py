@@ -298,3 +298,9 @@ def test_frames_before_the_first_of_a_task_are_said(
     (tmp_path / "a.xml").write_text(export(meta=meta))
     read_truth("cvat", tmp_path)
     assert "frames before 4, the first frame of its task" in caplog.text
+
+
+def test_a_hidden_file_is_no_export(tmp_path: Path) -> None:
+    (tmp_path / "gym.xml").write_text(export())
+    (tmp_path / "._gym.xml").write_bytes(b"\0\5\26\7Mac OS X")
+    assert [video.name for video in read_truth("cvat", tmp_path).videos] == ["gym.mp4"]

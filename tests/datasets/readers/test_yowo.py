@@ -96,3 +96,12 @@ def test_files_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
     dataset(tmp_path, {2: "\ufeff3 10 20 30 40\r\n"}, f"\ufefflabels/{NAME}/00002.txt\r\n")
     (video,) = read_truth("yowo", tmp_path).videos
     assert (video.name, video.tubes[0].label) == (NAME, 2)
+
+
+def test_hidden_files_are_no_labels(tmp_path: Path, clip: Callable[..., Path]) -> None:
+    folder = dataset(tmp_path, {2: "3 10 20 30 40"}) / "labels" / NAME
+    (folder / "._00001.txt").write_bytes(b"\0\5\26\7Mac OS X")
+    path = clip(tmp_path / "rgb-images" / NAME, 6)
+    (path / "._00001.jpg").write_bytes(b"\0\5\26\7Mac OS X")
+    (video,) = read_truth("yowo", tmp_path).videos
+    assert (video.frames, [tube.start for tube in video.tubes]) == (6, [1])
