@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekit._parameters import parameter
-from edgekit.errors import MissingDependencyError, UsageError
+from edgekit.errors import EdgeKitError, MissingDependencyError, UsageError
 from edgekit.runtime.types import Array
 from edgekit.targets.choices import Arithmetic
 from edgekit.targets.ncnn.model import NcnnModel
@@ -22,6 +23,9 @@ _HALF = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
 _BRAIN = ("use_bf16_packed", "use_bf16_storage")
 _READS_ONLY = ("Convolution", "ConvolutionDepthWise", "Quantize")
 """Layers that never write into their input."""
+
+_STARTED_IN: list[int] = []
+"""Process in which ncnn first computed with several threads."""
 
 _AS_IT_IS = 1
 """Value of ncnn's ``type`` that gives a blob in the layout in which the layers keep it."""
@@ -58,6 +62,7 @@ class NcnnNetwork:
     Raises:
         UsageError: This processor does not compute in that arithmetic.
         ValueError: ncnn refuses the model.
+        EdgeKitError: This process was forked from one in which ncnn has several threads.
     """
 
     def __init__(
@@ -75,6 +80,8 @@ class NcnnNetwork:
                 f"{parameter('arithmetic', 'f16')} on another processor.",
                 hint=f"Leave out {parameter('arithmetic')}.",
             )
+        self._threads = threads
+        _refuse_fork(threads)
         self._net = ncnn.Net()
         self._mat, self._kept = ncnn.Mat, kept
         # ncnn copies each blob that leaves a pool of its own, but not one that leaves a given pool.
@@ -142,6 +149,7 @@ class NcnnNetwork:
 
     def _started(self, inputs: Mapping[str, Array]) -> tuple[Any, ...]:
         """Returns an extractor with its inputs, and then what has to live longer than it."""
+        _refuse_fork(self._threads)
         extractor = self._net.create_extractor()
         extractor.set_blob_allocator(self._pool)
         extractor.set_light_mode(not self._kept)
@@ -156,6 +164,21 @@ class NcnnNetwork:
         status, blob = extractor.extract(name)
         _check(status, name)
         return np.array(blob)[None]
+
+
+def _refuse_fork(threads: int) -> None:
+    """Raises where ncnn would wait for ever for threads, which only the other process has."""
+    if threads == 1:
+        return
+    if not _STARTED_IN:
+        _STARTED_IN.append(os.getpid())
+    if os.getpid() != _STARTED_IN[0]:
+        raise EdgeKitError(
+            "ncnn cannot compute with several threads in a process that was forked from one in "
+            "which it has computed.",
+            hint=f"Start processes by spawning, as multiprocessing.get_context('spawn') does, or "
+            f"use {parameter('threads', 1)}.",
+        )
 
 
 def _check(status: int, name: str) -> None:

@@ -20,6 +20,31 @@ from edgekit.targets.ncnn.session import NcnnSession
 
 ONE = SessionOptions(threads=1)
 
+FORKED = """
+import multiprocessing, sys
+import numpy as np
+from edgekit.bundle import load_bundle
+from edgekit.errors import EdgeKitError
+from edgekit.targets.base import SessionOptions
+from edgekit.targets.ncnn.session import NcnnSession
+
+def work(threads):
+    try:
+        with NcnnSession(bundle, SessionOptions(threads=threads)) as session:
+            session.infer(inputs)
+        print("computed", flush=True)
+    except EdgeKitError as error:
+        print(error.message, flush=True)
+
+bundle = load_bundle(sys.argv[1])
+inputs = {"input": np.zeros((1, 6, 64, 96), np.float32)}
+work(2)
+for threads in (1, 2):
+    child = multiprocessing.get_context("fork").Process(target=work, args=(threads,))
+    child.start()
+    child.join()
+"""
+
 FUZZED = """
 import sys
 from pathlib import Path
@@ -194,6 +219,14 @@ def test_failing_run(paired: Bundle, tensor: Any, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(session, "_outputs", ("nothing",))
         with pytest.raises(EdgeKitError, match="ended with status -1 before the output nothing"):
             session.infer({"input": tensor})
+
+
+def test_a_forked_process_does_not_wait_for_threads_of_the_other(paired: Bundle) -> None:
+    command = [sys.executable, "-c", FORKED, str(paired.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    *computed, refused = done.stdout.splitlines()
+    assert computed == ["computed", "computed"]
+    assert refused.startswith("ncnn cannot compute with several threads in a process that was")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
