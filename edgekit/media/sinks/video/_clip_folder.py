@@ -46,6 +46,7 @@ class ClipFolder:
         self.path = path
         self._most_bytes = most_bytes
         self._most_seconds = most_seconds
+        self._is_limited = not (most_bytes is None and most_seconds is None)
         self._warned = False
         self._tidied = 0.0
         self._completed: dict[str, float] = {}
@@ -83,13 +84,14 @@ class ClipFolder:
         Args:
             name: Name of the clip, without its ending.
         """
-        self._completed[name] = time.monotonic()
+        if self._is_limited:  # otherwise nothing would forget it
+            self._completed[name] = time.monotonic()
         self.tidy()
 
     def tidy(self) -> None:
         """Removes clips that are too old, then the oldest ones until the total size fits."""
         self._tidied = time.monotonic()
-        if self._most_bytes is None and self._most_seconds is None:
+        if not self._is_limited:
             return
         try:
             clips = self._clips()

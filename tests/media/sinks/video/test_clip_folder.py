@@ -64,8 +64,10 @@ def test_without_a_limit_and_of_other_names_all_stay(tmp_path):
     others = ["holiday.mp4", "20260101T000000-1.mkv", "x20260101T000000-1.mp4", "notes.json"]
     for name in others:
         (tmp_path / name).write_bytes(bytes(1000))
-    ClipFolder(tmp_path).tidy()
+    folder = ClipFolder(tmp_path)
+    folder.add("20260101T000000-0")
     assert len(list(tmp_path.iterdir())) == 4 + len(others)
+    assert not folder._completed  # the memory of a run without an end
     ClipFolder(tmp_path, most_bytes=1, most_seconds=1).tidy()
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {*others, "20260101T000000-0.mp4", "20260101T000000-0.json"}
