@@ -239,7 +239,9 @@ def _completed(
     if compared is not None:
         from edgekit.metrics.analysis.comparison import compare
 
-        result = replace(result, comparison=compare(result, compared))
+        # Hours of detection are not in vain because a video failed.
+        ran = options.detections is None
+        result = replace(result, comparison=compare(result, compared, common=ran))
     if options.tracking:
         from edgekit.metrics.analysis.tracking import tracking_measures
 

@@ -93,6 +93,21 @@ def test_results_are_kept_in_the_cache_and_need_none(
     assert "will not be kept" in caplog.text
 
 
+def test_a_video_that_fails_is_no_part_of_a_comparison(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips, saved = tmp_path / "clips", tmp_path / "saved.json"
+    write_dataset(clips, (1, 2, 3), frames=12)
+    first, *_ = sorted(path for path in clips.iterdir() if path.suffix != ".json")
+    options: dict[str, Any] = {"root": clips, "session": ONE}
+    (clips / first.name).rename(tmp_path / first.name)
+    edgekit.evaluate(default_bundle(), save_detections=saved, **options)  # without the first
+    (tmp_path / first.name).rename(clips / first.name)
+    assert edgekit.evaluate(default_bundle(), compare=saved, **options).comparison is not None
+    assert "of the 2 videos that have results here and in the file" in caplog.text
+    assert "3 have one here, and 2 there." in caplog.text
+
+
 def test_other_videos_are_refused_before_any_is_processed(root: Path, tmp_path: Path) -> None:
     saved, results = tmp_path / "saved.json", tmp_path / "results"
     edgekit.evaluate(default_bundle(), root=root, session=ONE, save_detections=saved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,7 @@ __all__ = [
 FEW_VIDEOS = 20
 """Number of videos below which the intervals are too narrow, and a report should say so."""
 
+_LOG = logging.getLogger(__name__)
 _ROUNDS = 1000
 _LEVEL = 0.95
 _LEAST_VIDEOS = 2
@@ -67,7 +69,9 @@ class Comparison:
     video_map: dict[str, Difference]
 
 
-def compare(this: EvalResult, other: EvalResult, *, seed: int = 0) -> Comparison:
+def compare(
+    this: EvalResult, other: EvalResult, *, seed: int = 0, common: bool = False
+) -> Comparison:
     """Returns how far this evaluation is above another one, and how sure that is.
 
     Videos are drawn at random, with replacement, 1,000 times; both evaluations are scored on the
@@ -78,11 +82,15 @@ def compare(this: EvalResult, other: EvalResult, *, seed: int = 0) -> Comparison
         this: Evaluation of at least two videos.
         other: Evaluation of the same videos, by the same protocol.
         seed: Seed for drawing videos; equal seeds give equal intervals.
+        common: Whether to compare the videos that both have, with a warning if one lacks some: a
+            video may have failed in either.
 
     Raises:
         AnnotationError: The evaluations have other classes, videos or annotations.
-        UsageError: There is only one video.
+        UsageError: There are fewer than two videos.
     """
+    if common:
+        this, other = _on_common_videos(this, other)
     other = _in_order(this, other)
     count = len(this.videos)
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), _ROUNDS)
@@ -120,6 +128,19 @@ def refuse_other_videos(truth: Truth, other: EvalResult) -> None:
     _refuse_single(other)
 
 
+def _on_common_videos(this: EvalResult, other: EvalResult) -> tuple[EvalResult, EvalResult]:
+    """Returns both evaluations with the videos that both have, and says how many these are."""
+    sides = this.videos, other.videos
+    names = {video.name for video in this.videos} & {video.name for video in other.videos}
+    if any(len(videos) > len(names) for videos in sides):
+        _LOG.warning(
+            "The comparison is of the %d videos that have results here and in the file to compare "
+            "with: %d have one here, and %d there.", len(names), *map(len, sides),
+        )  # fmt: skip
+    kept = [[video for video in videos if video.name in names] for videos in sides]
+    return replace(this, videos=kept[0]), replace(other, videos=kept[1])
+
+
 def _in_order(this: EvalResult, other: EvalResult) -> EvalResult:
     """Returns the other evaluation with its videos in the order of this one, if both fit."""
     _refuse_other_classes(this.classes, other)
@@ -140,7 +161,8 @@ def _refuse_other_classes(classes: Sequence[str], other: EvalResult) -> None:
 def _refuse_single(other: EvalResult) -> None:
     if len(other.videos) < _LEAST_VIDEOS:
         raise UsageError(
-            "A comparison draws videos at random, and needs at least 2; found 1.",
+            "A comparison draws videos at random, and needs at least 2; found "
+            f"{len(other.videos)}.",
             hint="Save the detections of more videos.",
         )
 
