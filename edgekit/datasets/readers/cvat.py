@@ -113,7 +113,11 @@ def read_cvat(root: Path, *, split: int = 1, part: str = "test") -> Truth:
         with leaving_out_faults():
             video, subset = _video(Origin(path, _LAYOUT), classes, finder, root)
             if (key := (video.name, part_in(subset))) in names:
-                raise Origin(path, _LAYOUT).wrong(f"another file has the video '{video.name}' too")
+                raise Origin(path, _LAYOUT).wrong(
+                    f"another file has the video '{video.name}' too",
+                    hint="In CVAT, export the task instead of each of its jobs. Put other videos "
+                    "of one name into folders of their own, each beside its export.",
+                )
             names.add(key)
             videos[path], subsets[path] = video, subset
     if not any(map(part_in, subsets.values())):
