@@ -7,7 +7,9 @@ import logging
 import multiprocessing
 import queue
 import signal
+import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -26,6 +28,9 @@ __all__ = ["WorkerProcesses"]
 
 _ATTEMPTS = 2
 """Number of processes that one item may take along; the second death is no accident."""
+
+_PATIENCE = 3.0
+"""Seconds that the processes have to end when their work is no longer wanted."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,7 +80,10 @@ class WorkerProcesses(ThreadPoolExecutor):
             self._stopping.set()
             self.shutdown(wait=False, cancel_futures=True)
             for worker in self._workers:
-                worker.kill()
+                worker.stop()
+            latest = time.monotonic() + _PATIENCE
+            for worker in self._workers:
+                worker.kill(latest - time.monotonic())
         self.shutdown(wait=True)
         for worker in self._workers:
             worker.close()
@@ -118,10 +126,18 @@ class _Worker:
             hint=f"If the system ran out of memory, use fewer processes: {parameter('workers')}.",
         )
 
-    def kill(self) -> None:
-        """Ends the process at once; its thread then gets no answer."""
-        if self._process is not None:
-            self._process.kill()
+    def stop(self) -> None:
+        """Has the process end its work, without what it has begun to write."""
+        process = self._process
+        if process is not None:
+            process.terminate()
+
+    def kill(self, patience: float) -> None:
+        """Ends the process, after some seconds at most; its thread then gets no answer."""
+        process = self._process
+        if process is not None:
+            process.join(max(0.0, patience))
+            process.kill()
 
     def close(self) -> None:
         """Lets an idle process end, and waits for it."""
@@ -189,6 +205,7 @@ def _serve(connection: Connection, as_flags: bool) -> None:
     """Runs tasks from a connection until the other side closes it."""
     # Ctrl-C reaches all processes of a terminal; the one that waits for this one ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # temporary files are removed
     claim_process()
     write_flags(as_flags)
     logging.getLogger("edgekit").setLevel(logging.ERROR)

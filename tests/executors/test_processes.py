@@ -25,6 +25,13 @@ if not mark.exists():
     os.kill(os.getpid(), 9)
 """
 
+WRITES = """
+import pathlib, tempfile, time
+with tempfile.TemporaryDirectory(dir={0!r}):
+    pathlib.Path({0!r}, "mark").touch()
+    time.sleep(3600)
+"""
+
 UNPICKLABLE = """
 class Unpicklable(Exception):
     pass
@@ -108,6 +115,22 @@ def test_an_exception_in_the_block_stops_the_work_at_once() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert not multiprocessing.active_children()
+
+
+def test_work_that_is_stopped_leaves_no_temporary_files(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with WorkerProcesses(1) as executor:
+            writing = executor.submit(exec, WRITES.format(str(tmp_path)))
+            latest = time.monotonic() + 120
+            while not (tmp_path / "mark").exists():
+                assert not writing.done()
+                assert time.monotonic() < latest
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [path.name for path in tmp_path.iterdir()] == ["mark"]
 
 
 def test_a_script_without_a_guard_gets_the_line_that_it_needs(tmp_path: Path) -> None:
