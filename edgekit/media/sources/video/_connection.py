@@ -65,6 +65,7 @@ class Connection:
         whole: Whether it is a file, local or on a server, that is read from first to last byte.
         endless: Whether it has no end of its own.
         timed: Whether picture times come from the source and are not invented by FFmpeg.
+        segmented: Whether pictures come in segments of some seconds, each at once.
         broken: Number of pictures after the first good one that had decoding errors.
         packets: Number of video packets received so far.
         passed: Number of frames up to the last packet, with those that an AVI leaves out.
@@ -133,6 +134,7 @@ class Connection:
         self.whole = local or (container.size > 0 and container.format.name not in _LISTS)
         self.endless = not (self.whole or seconds)
         self.timed = container.format.name in _TIMED
+        self.segmented = container.format.name in ("dash", "hls")
         # Frame threads would each delay a stream by one frame; slice threads do not.
         context.thread_type = "SLICE" if self.endless else "AUTO"
         if self.endless:

@@ -7,6 +7,7 @@ import time
 
 from edgekit.media.sources.video._connection import Connection
 from edgekit.media.sources.video._lag import Lag
+from edgekit.media.sources.video._playout import Playout
 
 __all__ = ["LiveTiming"]
 
@@ -31,20 +32,26 @@ class LiveTiming:
         self._connection = connection
         self._name = name
         self._lag = Lag()
+        self._playout = Playout(connection.fps) if connection.segmented else None
         self._began = self._caught_up = time.monotonic()
         self._has_warned = False
 
-    def times(self, shown: float | None) -> tuple[float, float | None]:
+    def times(self, shown: float | None, asked: float) -> tuple[float, float | None]:
         """Returns the seconds since the start, and the monotonic time when a picture was taken.
 
         Both are of the moment when the picture was taken, not of its arrival. Buffered pictures
-        therefore keep their distance in time. Both always increase.
+        therefore keep their distance in time. Both always increase. A picture of a stream in
+        segments counts as taken when it is to be shown, which may be later than now.
 
         Args:
             shown: Time of the picture in the stream, in seconds; None if unknown. If the source
                 gives no times, the first result is that of the arrival, and the second is None.
+            asked: Time at which the picture was asked for, in seconds on the monotonic clock.
         """
         now = time.monotonic()
+        if self._playout is not None:
+            due = self._playout.due(shown, asked, now)
+            return due - self._began, due
         if not self._connection.timed:
             return now - self._began, None
         taken = now - self._lag.of(shown, now)
@@ -56,13 +63,14 @@ class LiveTiming:
         Raises:
             Unreadable: The connection broke, or nothing arrived in time.
         """
-        now, behind = time.monotonic(), self._lag.seconds
+        lag = self._playout or self._lag
+        now, behind = time.monotonic(), lag.seconds
         if behind <= _TOO_LATE or now <= self._caught_up + _NEXT_TRY:
             return 0
         self._caught_up = now
         left_out, emptied = self._connection.catch_up(self._is_late)
         if emptied:
-            self._lag.clear()
+            lag.clear()
         if left_out:
             level = logging.INFO if self._has_warned else logging.WARNING
             self._has_warned = True
@@ -77,4 +85,4 @@ class LiveTiming:
         return left_out
 
     def _is_late(self, seconds: float) -> bool:
-        return self._lag.behind(seconds, time.monotonic()) > _LATE
+        return (self._playout or self._lag).behind(seconds, time.monotonic()) > _LATE

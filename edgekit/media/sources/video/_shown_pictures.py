@@ -51,7 +51,9 @@ class ShownPictures:
         if first is None:
             raise Unreadable("it ended before the first one")
         self._lost = 0  # pictures before the first key frame do not count
-        return self._newest(first) if self.connection.endless else first
+        # A segment holds what a viewer is to see next, not what came too early.
+        gathers = self.connection.endless and not self.connection.segmented
+        return self._newest(first) if gathers else first
 
     def next(self, *, first: bool = False) -> DecodedPicture | None:
         """Returns the next picture to show; None at the end.

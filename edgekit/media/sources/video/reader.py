@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from edgekit._locking import one_at_a_time
@@ -23,6 +24,8 @@ from edgekit.media.sources.video._unreadable import Unreadable
 from edgekit.runtime.types import Array, Frame
 
 __all__ = ["VideoSource"]
+
+_POLL = 0.1
 
 
 # Many attributes: half of them are those that every source has.
@@ -74,6 +77,7 @@ class VideoSource(Source):
             MediaError: No picture came in time, or the connection broke.
         """
         picture, self._first = self._first, None
+        asked = time.monotonic()
         try:
             if picture is None:
                 picture = self._held.call(self._next)
@@ -91,7 +95,8 @@ class VideoSource(Source):
         if self._timing is None:
             seconds, taken = self._clock.seconds(picture.seconds), None
         else:
-            seconds, taken = self._timing.times(picture.seconds)
+            seconds, taken = self._timing.times(picture.seconds, asked)
+            self._wait_until(taken)
         aspect = self._seen_aspect(picture)
         return Frame(index, seconds, _image(picture), gap, aspect, taken=taken)
 
@@ -102,6 +107,13 @@ class VideoSource(Source):
     def close(self) -> None:
         """Ends the connection, now or when a hanging read returns."""
         self._held.close()
+
+    def _wait_until(self, taken: float | None) -> None:
+        """Waits until a picture of a stream in segments is to be shown."""
+        while taken is not None and (left := taken - time.monotonic()) > 0:
+            if self._held.closed:
+                break
+            time.sleep(min(left, _POLL))
 
     def _seen_aspect(self, picture: DecodedPicture) -> float:
         return 1 / self._aspect if picture.transposed else self._aspect
