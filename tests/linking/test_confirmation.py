@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgekit import Detector, make_linker, open_source
 from edgekit.assets import default_bundle
 from edgekit.errors import UsageError
-from edgekit.linking.choices import LINKS
+from edgekit.linking.choices import LINKS, PUBLISHED
 from edgekit.linking.confirmation import ConfirmedLinker
 from edgekit.linking.published import LinkUpdate, LiveTube
 from edgekit.linking.tracker import OnlineLinker
@@ -284,3 +284,45 @@ def test_all_tubes_need_as_many_detections_as_those_that_count(link):
 def test_scores_of_another_number_of_classes_are_refused(link, classes):
     with pytest.raises(UsageError, match=f"Expected scores of 2 classes; found {classes}"):
         make_linker(link, 2).update(Detections.empty(classes))
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_tube_of_other_classes_needs_as_many_detections_as_before(link):
+    linker = make_linker(link, 2, min_hits=2)
+    assert linker.change_classes(1, 0, (64, 48)) == []
+    for _ in range(2):
+        live = linker.update(Detections(np.array([[10.0, 10, 40, 60]]), np.array([[0.8]]))).live
+    assert [tube.id for tube in live] == [0]
+    assert [tube.end for tube in linker.finish()] == [1]
+
+
+def test_frames_of_another_size_come_with_other_classes():
+    linker = make_linker("korsal-motion", 2, min_hits=1)
+    linker.change_classes(1, 0, (60, 40))
+    for right in (57.0, 59.0):
+        linker.update(Detections(np.array([[right - 27, 10, right, 40]]), np.array([[0.9]])))
+    (tube,) = linker.update(Detections.empty(1)).live
+    assert tube.box == [34, 10, 60, 40]
+
+
+@pytest.mark.parametrize("link", PUBLISHED)
+def test_published_linkers_count_frames_without_motion_as_misses(link):
+    held, skipped = (make_linker(link, 2, max_misses=3) for _ in range(2))
+    seen = Detections(np.array([[10.0, 10, 40, 60]]), np.array([[0.8, 0.0]]))
+    for linker in (held, skipped):
+        for _ in range(4):
+            linker.update(seen)
+    for frames, ends in ((2, 0), (1, 1)):
+        closed = held.hold(frames)
+        assert repr(closed) == repr(skipped.skip(frames))
+        assert len(closed) == ends
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_make_linker_passes_the_score_on(link):
+    seen = Detections(np.array([[10.0, 10, 40, 60]]), np.array([[0.25, 0.0]]))
+    for score, tubes in ((0.2, 1), (0.3, 0)):
+        linker = make_linker(link, 2, score=score)
+        for _ in range(3):
+            live = linker.update(seen).live
+        assert len(live) == tubes

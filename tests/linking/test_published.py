@@ -177,6 +177,29 @@ def test_make_linker_passes_everything_on() -> None:
     assert len(linker.update(NOTHING).closed) == 1
 
 
+@pytest.mark.parametrize("link", PUBLISHED)
+@pytest.mark.parametrize(
+    ("cost", "left"), [("score", -16), ("similarity", 16), ("score-plus-similarity", 16)]
+)
+def test_make_linker_passes_the_cost_on(link: str, cost: str, left: int) -> None:
+    linker = make_linker(link, 2, cost=cost).linker
+    linker.update(Detections(np.array([[0.0, 0, 40, 40]]), np.array([[0.5, 0.4]])))
+    stronger, alike = [-16.0, 0, 24, 40], [16.0, 0, 56, 40]
+    both = Detections(np.array([stronger, alike]), np.array([[0.95, 0.3], [0.5, 0.4]]))
+    assert [tube.box[0] for tube in linker.update(both).live if tube.id == 0] == [left]
+
+
+@pytest.mark.parametrize("link", PUBLISHED)
+def test_make_linker_ends_tubes_after_five_misses_and_with_what_they_remember(link: str) -> None:
+    linker = make_linker(link, 1, history=3)
+    for _ in range(9):
+        linker.update(STILL)
+    closed = [len(linker.update(NOTHING).closed) for _ in range(4)]
+    (tube,) = linker.update(NOTHING).closed
+    assert closed == [0, 0, 0, 0]
+    assert len(tube.boxes) == 3
+
+
 def test_what_ended_is_forgotten() -> None:
     linker = TubeLinker(1, max_misses=1)
     for x in range(200):

@@ -201,6 +201,14 @@ def test_the_longest_stretch_comes_first_and_keeps_the_live_id() -> None:
         linker.update(found((20.0, 100, [0.8 if t < 10 or t >= 40 else 0.02, 0.0])))
     tubes = [tube for tube in linker.finish() if tube.label == 0]
     assert [(tube.id, tube.start, tube.end) for tube in tubes[:2]] == [(0, 40, 99), (1, 0, 9)]
+    assert {tube.track for tube in tubes} == {0}
+
+
+def test_a_track_of_too_short_stretches_ends_as_the_best_of_them():
+    linker = OnlineLinker(2, min_length=2)
+    for score in (0.8, 0.01, 0.01, 0.01, 0.01, 0.01):
+        linker.update(found((20.0, 100, [score, 0.0])))
+    assert [(tube.id, tube.start, tube.end) for tube in linker.finish()] == [(0, 0, 0)]
 
 
 @pytest.mark.parametrize(("min_length", "starts"), [(9, [40, 0]), (10, [40])])
@@ -287,6 +295,23 @@ def test_only_the_stretch_of_the_action_becomes_a_tube() -> None:
     frames = [found((100, 100, row)) for row in scores]
     (tube,) = tubes_of(OnlineLinker(2), frames)
     assert (tube.start, tube.end, tube.label) == (20, 49, 0)
+
+
+@pytest.mark.parametrize(("around", "span"), [(0.33, (20, 49)), (0.35, (0, 69))])
+def test_a_stretch_has_scores_above_half_of_the_mean_of_the_best_forty(around, span):
+    """With ten of these, the best forty have a mean of 0.68 to 0.69."""
+    scores = [[around, 0.0]] * 20 + [[0.8, 0.0]] * 30 + [[around, 0.0]] * 20
+    (tube,) = tubes_of(OnlineLinker(2), [found((100, 100, row)) for row in scores])
+    assert (tube.start, tube.end) == span
+
+
+def test_the_best_scores_of_a_slow_source_are_those_of_as_long_a_time():
+    linker = OnlineLinker(2)
+    for index in range(40):  # at five per second, eight stand for the time of forty
+        score = 0.8 if 16 <= index < 24 else 0.3
+        linker.update(found((100, 100, [score, 0.0])), index / 5)
+    (tube,) = linker.finish()
+    assert (tube.start, tube.end) == (16, 23)
 
 
 @given(seeds, st.integers(1, 60))
@@ -672,6 +697,15 @@ def test_a_track_of_one_detection_outlives_four_misses_however_far_apart_the_loo
         found = walking(0) if look in (0, 1) else Detections.empty(2)
         alive.append(len(linker.update(found).live))
     assert alive == [1, 1, 1, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(("detections", "misses"), [(1, 5), (3, 5), (4, 30)])
+def test_a_track_of_fewer_than_four_detections_ends_after_five_misses(detections, misses):
+    linker = OnlineLinker(2)
+    for frame in range(detections):
+        assert len(linker.update(walking(frame)).live) == 1
+    alive = [len(linker.update(Detections.empty(2)).live) for _ in range(misses)]
+    assert alive == [1] * (misses - 1) + [0]
 
 
 def test_what_was_live_long_enough_ends_as_a_tube_at_60_frames_a_second():

@@ -48,7 +48,6 @@ def interpolated(
     former = found[np.searchsorted(found, looks, side="right") - 1]
     latter = found[np.searchsorted(found, looks)]
     known = frames[latter] - frames[former] == latter - former
-    known |= seen
     frames, boxes, scores = frames[known], boxes[known], scores[known]
     between = [np.interp(every, frames, column) for column in (*boxes.T, scores)]
     return np.stack(between[:4], axis=1), between[4], observed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,6 +45,12 @@ def test_a_detection_beside_an_unprocessed_frame_keeps_its_box(seed, gaps, delay
                 np.testing.assert_array_equal(box, given[frame])
             elif not gaps and not delay:
                 np.testing.assert_allclose(box, live[tube.track, frame], rtol=1e-12)
+        looks = (np.flatnonzero(tube.observed) + tube.start).tolist()
+        for before, after in itertools.pairwise(looks if not delay else []):
+            if all(frame in given for frame in range(before, after)):
+                for frame in range(before + 1, after):
+                    box = tube.boxes[frame - tube.start]
+                    np.testing.assert_allclose(box, live[tube.track, frame], rtol=1e-12)
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])
