@@ -26,7 +26,7 @@ import logging
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,19 +130,25 @@ def read_truth(dataset: str, root: Path, *, split: int = 1, part: str = "test") 
             f"Cannot read the dataset {root}: {error.strerror}.",
             hint="Check the path and its permissions.",
         ) from error
-    for name, count in Counter(video.name for video in truth.videos).items():
-        with leaving_out_faults():
-            _refuse_twice(Path(root), name, count)
+    _refuse_twice(
+        Path(root), "video", [video.name for video in truth.videos],
+        "Join its annotations to one entry, or give the videos different names.",
+    )  # fmt: skip
+    _refuse_twice(
+        Path(root), "class", truth.classes, "Join the classes, or give them different names."
+    )
     return truth
 
 
-def _refuse_twice(root: Path, name: str, count: int) -> None:
-    """Raises if annotations have several entries for one video: only one would be used."""
-    if count > 1:
-        raise AnnotationError(
-            f"Wrong annotation in {root}: the video '{name}' is listed {count} times.",
-            hint="Join its annotations to one entry, or give the videos different names.",
-        )
+def _refuse_twice(root: Path, what: str, names: Iterable[str], hint: str) -> None:
+    """Raises if annotations list something twice: names are all that tells videos and classes."""
+    for name, count in Counter(names).items():
+        with leaving_out_faults():
+            if count > 1:
+                raise AnnotationError(
+                    f"Wrong annotation in {root}: the {what} '{name}' is listed {count} times.",
+                    hint=hint,
+                )
 
 
 def read_ucf24(root: Path, *, split: int = 1, part: str = "test") -> Truth:

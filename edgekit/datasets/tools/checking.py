@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +109,6 @@ def check_dataset(
 def _of_classes(lists: Sequence[Sequence[str]]) -> Iterator[Fault]:
     for first, name in alike(list(dict.fromkeys(name for names in lists for name in names))):
         yield Fault("", f"The classes '{first}' and '{name}' differ in case or spaces only.")
-    for name, count in _most_of(lists).items():
-        if count > 1:
-            yield Fault("", f"The class '{name}' is listed {count} times.")
-
-
-def _most_of(lists: Sequence[Sequence[str]]) -> Counter[str]:
-    """Returns how often a list has each name; of several lists, in the one that has it most."""
-    return reduce(operator.or_, map(Counter, lists), Counter[str]())
 
 
 def _of_parts(parts: dict[str, Truth]) -> Iterator[Fault]:

@@ -108,6 +108,7 @@ def test_many_boxes_without_tracks_are_joined(tmp_path: Path) -> None:
         (tao(videos=tao()["videos"] * 2), "2 of its videos have the id 4"),
         (tao(images=tao()["images"] * 2), "2 of its images have the id 11"),
         (tao(categories=CATEGORIES * 2), "2 of its categories have the id 9"),
+        (tao(categories=[*CATEGORIES, {"id": 7, "name": "dog"}]), "the class 'dog' is listed 2"),
         (tao(annotations=TWICE), "track 2 has several boxes in frame 0"),
         (tao(images=WITHOUT_INDEX), "not each of them has a frame_index of its own"),
         (
