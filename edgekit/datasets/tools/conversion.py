@@ -80,6 +80,12 @@ def write_datasets(
     plain = {part: [clipped(video) for video in truth.videos] for part, truth in truths.items()}
     contents = {}
     for part, truth in truths.items():
+        if not truth.classes:
+            raise AnnotationError(
+                f"{folder / part} would have no class, and EdgeKit reads annotations with one at "
+                "least.",
+                hint="Annotate an action first.",
+            )
         described = [video for video, _, _ in plain[part]]
         contents[part] = msgspec.json.encode(_content(truth.classes, names, described))
         if len(contents[part]) > MOST_BYTES:

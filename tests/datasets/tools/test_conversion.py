@@ -124,6 +124,9 @@ def test_what_could_not_be_read_again_is_not_written(
     monkeypatch.setattr("edgekit.datasets.tools.conversion.MOST_BYTES", 100)
     with pytest.raises(AnnotationError, match="and EdgeKit reads at most 100"):
         write_datasets(tmp_path / "new", {"one": truth(tmp_path / "a")})
+    bare = replace(truth(tmp_path / "a").videos[0], tubes=[], label=None)
+    with pytest.raises(AnnotationError, match="would have no class"):
+        write_datasets(tmp_path / "new", {"one": Truth([], [bare])})
     assert not (tmp_path / "new").exists()
 
 
