@@ -74,7 +74,7 @@ def command(out: Path, bundle: Named, seed: int | None, force: bool, as_json: bo
         error=None,
         summary=result.summary,
         tally=tally,
-        declared_fps=None,
+        source_fps=None,
         sinks=(),
         files={kind: str(out / name) for kind, name in FILES.items()},
     )

@@ -69,23 +69,22 @@ class ProcessedShare:
 
 
 def processed_share(
-    frames: int, dropped: int, declared: float, fps: float
+    frames: int, dropped: int, source_fps: float, fps: float
 ) -> ProcessedShare | None:
     """Returns the share of processed frames and, if some were dropped, the expected accuracy.
 
     Args:
         frames: Number of frames that the detector processed; if 0, the result is None.
         dropped: Number of frames for which the board was too slow.
-        declared: Frames per second that the source declares, or fewer where a limit leaves out
-            frames.
+        source_fps: Frames per second of the source, or fewer where a limit leaves out frames.
         fps: Frames per second that the detector processed.
     """
     if not frames:
         return None
     taken = round(frames / (frames + dropped), 4)
     path = under_load_file()
-    if declared <= _FASTEST:  # above it, the declared rate is a time unit
-        fps = declared * taken
+    if source_fps <= _FASTEST:  # above it, the rate is a time unit of a source without times
+        fps = source_fps * taken
     # Without the table, the report only lacks the expected accuracy.
     if not (dropped and fps > 0 and path.is_file()):
         return ProcessedShare(taken)

@@ -25,8 +25,8 @@ class SourceReport:
         error: Error that ended the source, or left it without frames at the end; None without one.
         summary: Summary of the run.
         tally: Numbers of tubes and gaps, and the best tubes.
-        declared_fps: Frames per second that the source declares, or fewer where a limit leaves out
-            frames; None for a source that waits for the network.
+        source_fps: Frames per second of the source, or fewer where a limit leaves out frames; None
+            for a source that waits for the network.
         sinks: Health of the outputs that work in a thread of their own.
         files: Files and folders that were written, by the name of their option.
     """
@@ -36,7 +36,7 @@ class SourceReport:
     error: EdgeKitError | None
     summary: RunSummary
     tally: TubeTally
-    declared_fps: float | None
+    source_fps: float | None
     sinks: tuple[SinkHealth, ...]
     files: Mapping[str, str]
 
@@ -66,10 +66,10 @@ class SourceReport:
     @property
     def share(self) -> ProcessedShare | None:
         """Share of the frames that were processed; None for a source that waits for the network."""
-        if self.declared_fps is None:
+        if self.source_fps is None:
             return None
         summary = self.summary
-        return processed_share(summary.frames, self.tally.missed, self.declared_fps, summary.fps)
+        return processed_share(summary.frames, self.tally.missed, self.source_fps, summary.fps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

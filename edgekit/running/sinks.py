@@ -111,10 +111,20 @@ class TubeTally(Sink):
         self.reconnects = 0
         self.missed = 0
         self.summary: RunSummary | None = None
+        self._rate = MeasuredRate(1.0)
+
+    @property
+    def source_fps(self) -> float:
+        """Frames per second by the times of the frames; a camera may be slower than it declares."""
+        return self._rate.fps
 
     def start(self, info: RunInfo) -> None:
         """Stores the names of the classes."""
-        self._classes = info.classes
+        self._classes, self._rate = info.classes, MeasuredRate(info.fps)
+
+    def frame(self, result: FrameResult) -> None:
+        """Measures the rate of the source."""
+        self._rate.add(result.frame)
 
     def bundle(self, change: BundleChange) -> None:
         """Stores the names of the bundle's classes."""

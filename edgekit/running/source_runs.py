@@ -221,7 +221,7 @@ class SourceRuns(Closing):
             run.error,
             summary,
             run.tally,
-            None if waits else min(run.source.fps, frames.fps or math.inf),
+            None if waits else min(run.tally.source_fps, frames.fps or math.inf),
             sinks,
             {
                 name: str(path)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from edgekit.metrics.detections import read_detections
 from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary
-from edgekit.running.sinks import DetectionsSink
+from edgekit.running.sinks import DetectionsSink, TubeTally
 from edgekit.runtime.types import Detections, Frame
 
 
@@ -26,3 +27,13 @@ def test_frames_that_were_lost_on_the_way_leave_the_others_at_their_place(tmp_pa
     (video,) = read_detections(path).videos
     assert FrameDetections.of(video.detections, 1).fps == 10
     assert [each is not None for each in video.detections] == [n in (0, 3, 7) for n in range(8)]
+
+
+def test_the_rate_of_a_source_is_that_of_its_frames_and_not_what_it_declares():
+    tally = TubeTally()
+    tally.start(RunInfo("camera", 20, 10, 30.0, None, ("a",)))
+    assert tally.source_fps == 30
+    image = np.zeros((10, 20, 3), np.uint8)
+    for index in range(0, 60, 2):  # every second one was dropped
+        tally.frame(FrameResult(Frame(index, index / 15, image), Detections.empty(1), []))
+    assert tally.source_fps == pytest.approx(15)
