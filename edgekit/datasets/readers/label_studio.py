@@ -8,8 +8,8 @@ An enabled keyframe lasts until the next one, with boxes interpolated, or to the
 One that is not enabled is the last frame of its span. Label Studio counts frames at the rate of its
 configuration, by default 24 per second, whatever that of the video is; the times of keyframes tell
 it. A turned box becomes the upright box around it. Of a task with several annotations, the last
-that was not cancelled counts. Label Studio does not tell the size of a video, so EdgeKit needs the
-video itself.
+that was not cancelled counts. A task without one is left out, and a warning counts these. Label
+Studio does not tell the size of a video, so EdgeKit needs the video itself.
 """
 
 from __future__ import annotations
@@ -70,6 +70,11 @@ class _Task(msgspec.Struct):
     annotations: list[_LabelStudioAnnotation] = []
     id: int = 0
 
+    @property
+    def counting(self) -> list[_LabelStudioAnnotation]:
+        """The last annotation that was not cancelled, if there is one."""
+        return [one for one in self.annotations if not one.was_cancelled][-1:]
+
 
 def read_label_studio(root: Path, *, split: int = 1, part: str = "test") -> Truth:
     """Returns the ground truth in an export of Label Studio; see ``DatasetReader``."""
@@ -78,7 +83,13 @@ def read_label_studio(root: Path, *, split: int = 1, part: str = "test") -> Trut
     tasks, size = origin.decode(list[_Task], "a list of tasks")
     classes: dict[str, int] = {}
     finder, filler, videos = VideoFinder(root), TrackFiller(size), []
-    for task in tasks:
+    annotated = [task for task in tasks if task.counting]
+    if len(annotated) < len(tasks):
+        origin.leave_out(
+            f"tasks that nobody has annotated, or that were skipped: {len(tasks) - len(annotated)}",
+            "To say that a video shows no action, submit its task without a region.",
+        )
+    for task in annotated:
         with leaving_out_faults():
             videos.append(_video(origin, task, classes, finder, filler))
     return Truth(list(classes), videos, part_in(origin.path.stem))
@@ -88,12 +99,11 @@ def _video(
     origin: Origin, task: _Task, classes: dict[str, int], finder: VideoFinder, filler: TrackFiller
 ) -> VideoTruth:
     where = f"task {task.id}"
-    kept = [one for one in task.annotations if not one.was_cancelled][-1:]
     try:
         name = _name_of(_address(task.data), finder)
         regions = [
             msgspec.json.decode(region.value, type=_Value)
-            for annotation in kept
+            for annotation in task.counting
             for region in annotation.result
             if region.type == "videorectangle"
         ]

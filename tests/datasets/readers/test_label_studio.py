@@ -118,3 +118,20 @@ def test_what_is_wrong_is_named(
     with pytest.raises(AnnotationError) as caught:
         read_truth("label-studio", write(tmp_path, found))
     assert message in caught.value.message
+
+
+def test_tasks_that_nobody_has_annotated_are_left_out_and_counted(
+    tmp_path: Path, clip: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("gym", "empty"):
+        clip(tmp_path / f"{name}.mp4")
+    skipped = task(video="skipped.mp4")
+    skipped["annotations"][0]["was_cancelled"] = True
+    fresh = {**task(video="fresh.mp4"), "annotations": []}
+    write(tmp_path, task(region(key(1))), task(video="empty.mp4"), skipped, fresh)
+    videos = read_truth("label-studio", tmp_path).videos
+    assert [(video.name, len(video.tubes)) for video in videos] == [
+        ("gym.mp4", 1),
+        ("empty.mp4", 0),
+    ]
+    assert "tasks that nobody has annotated, or that were skipped: 2." in caplog.text
