@@ -7,13 +7,21 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["command_ended", "has_terminal", "hung_up", "listen", "stop_listening"]
+__all__ = [
+    "command_ended",
+    "has_terminal",
+    "hung_up",
+    "interrupted",
+    "listen",
+    "stop_listening",
+]
 
 _INTERRUPTED = 130
 _HANGUP = getattr(signal, "SIGHUP", None)
 
 _command_ended = False
 _hung_up = False
+_interrupted = False
 
 
 def listen(words: Sequence[str]) -> None:
@@ -43,13 +51,22 @@ def listen(words: Sequence[str]) -> None:
 
 
 def stop_listening(words: Sequence[str]) -> None:
-    """Gives Ctrl-C its usual handler, after the imports; ``run`` replaces the handlers itself.
+    """Lets Ctrl-C raise ``KeyboardInterrupt``, after the imports; ``run`` has its own handlers.
 
     Args:
         words: Command line without the name of the program.
     """
     if words[:1] != ["run"]:
-        _replace(signal.SIGINT, _quit, signal.default_int_handler)
+        _replace(signal.SIGINT, _quit, _interrupt)
+
+
+def interrupted() -> bool:
+    """Returns whether Ctrl-C interrupted the command.
+
+    Python or a package may lose the exception, for example while torch is imported. What fails
+    afterwards fails for that reason.
+    """
+    return _interrupted
 
 
 def hung_up() -> bool:
@@ -70,6 +87,12 @@ def has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+def _interrupt(*_: object) -> None:
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
 
 
 def _quit(*_: object) -> None:

@@ -288,6 +288,27 @@ def test_ctrl_c_before_the_work_and_after_it_says_nothing(when, status):
     assert (done.returncode, done.stderr) == (status, "")
 
 
+_LOST = """
+import os, runpy, signal, sys
+from edgekit.targets import inspection
+
+def inspect_bundle(bundle):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise RecursionError("in a package whose import was interrupted") from None
+
+inspection.inspect_bundle = inspect_bundle
+runpy.run_module("edgekit", run_name="__main__")
+"""
+
+
+def test_ctrl_c_that_a_package_loses_is_no_fault_of_edgekit(spot_bundle):
+    command = [sys.executable, "-c", _LOST, "inspect", str(spot_bundle)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+
+
 def test_ctrl_c_that_a_package_reports_as_its_own_failure(spot_bundle, spot_video, monkeypatch):
     """As OpenVINO does, and all whose compiled part is made by pybind11."""
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import click
 
+from edgekit._early_signals import interrupted
 from edgekit._printable import as_unicode, printable_json
 from edgekit.cli.output.standard_streams import prints_unicode
 from edgekit.errors import (
@@ -81,6 +82,8 @@ def wants_json(words: Sequence[str]) -> bool:
 
 def failure_of(error: BaseException) -> Failure:
     """Returns the failure to report for an exception that ended a command."""
+    if interrupted():
+        return INTERRUPTED
     if isinstance(error, click.exceptions.Abort):  # click raises Abort for Ctrl-C and for EOFError
         if not isinstance(error.__cause__, EOFError):
             return INTERRUPTED
