@@ -7,15 +7,21 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from edgekit.errors import ConversionError
 from release.artifacts import tool
 
 __all__ = ["licences", "write_sbom"]
 
+_TOOLS = ("pip", "setuptools", "wheel")
+"""Packages that every new environment has on some versions of Python."""
+
 
 def write_sbom(environment: Path, project: Path, out: Path, time: int) -> None:
     """Writes the software bill of materials of an environment in the format CycloneDX (JSON).
+
+    Tools of the environment that no package needs are not in it.
 
     Args:
         environment: Folder of the environment.
@@ -37,6 +43,23 @@ def write_sbom(environment: Path, project: Path, out: Path, time: int) -> None:
     )
     if done.returncode:
         raise ConversionError(f"cyclonedx-py ended with {done.returncode}: {done.stderr[-1500:]}")
+    bill = _without_tools(json.loads(out.read_text()))
+    out.write_text(json.dumps(bill, indent=2, ensure_ascii=False) + "\n")
+
+
+def _without_tools(bill: dict[str, Any]) -> dict[str, Any]:
+    """Returns a bill of materials without pip and setuptools, unless another package needs them."""
+    root = bill["metadata"]["component"]["bom-ref"]
+    tools = {part["bom-ref"] for part in bill["components"] if part["name"] in _TOOLS}
+    others = [each for each in bill["dependencies"] if each["ref"] not in {root, *tools}]
+    tools -= {ref for each in others for ref in each.get("dependsOn", ())}
+    kept = [part for part in bill["components"] if part["bom-ref"] not in tools]
+    dependencies = []
+    for each in bill["dependencies"]:
+        if each["ref"] not in tools:
+            needed = [ref for ref in each.get("dependsOn", ()) if ref not in tools]
+            dependencies.append({"ref": each["ref"]} | ({"dependsOn": needed} if needed else {}))
+    return bill | {"components": kept, "dependencies": dependencies}
 
 
 def licences(sboms: Mapping[str, Path], checkout: Path) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from release.inventory import licence_of, licences
+from release import inventory
+from release.inventory import licence_of, licences, write_sbom
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +30,46 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_a_licence_is_one_short_line(stated, expected):
     assert licence_of(stated) == expected
+
+
+@pytest.mark.parametrize("needed", [False, True])
+def test_the_tools_of_an_environment_are_listed_only_if_a_package_needs_them(
+    needed, monkeypatch, tmp_path
+):
+    def part(ref, *others):
+        return {"ref": ref} | ({"dependsOn": [*others]} if others else {})
+
+    # cyclonedx-py takes the packages of extras, as of setuptools' own, for dependencies.
+    numpy = part("numpy", "setuptools") if needed else part("numpy")
+    bill = {
+        "metadata": {"component": {"name": "edgekit-vision", "bom-ref": "root"}},
+        "components": [{"name": ref, "bom-ref": ref} for ref in ("numpy", "pip", "setuptools")],
+        "dependencies": [
+            numpy,
+            part("pip"),
+            part("root", "numpy", "setuptools"),
+            part("setuptools", "pip"),
+        ],
+    }
+    lister = tmp_path / "cyclonedx-py"
+    lister.write_text(
+        f"#!{sys.executable}\nimport pathlib, sys\n"
+        f"pathlib.Path(sys.argv[sys.argv.index('-o') + 1]).write_text({json.dumps(bill)!r})\n"
+    )
+    lister.chmod(0o755)
+    monkeypatch.setattr(inventory, "tool", lambda name: str(tmp_path / name))
+    write_sbom(tmp_path, ROOT / "pyproject.toml", tmp_path / "bill.json", 1_700_000_000)
+    found = json.loads((tmp_path / "bill.json").read_text())
+    if needed:
+        assert [part["name"] for part in found["components"]] == ["numpy", "setuptools"]
+        assert found["dependencies"] == [
+            numpy,
+            part("root", "numpy", "setuptools"),
+            part("setuptools"),
+        ]
+    else:
+        assert [part["name"] for part in found["components"]] == ["numpy"]
+        assert found["dependencies"] == [numpy, part("root", "numpy")]
 
 
 def test_each_package_is_listed_once_and_every_notice_is_there(tmp_path):
