@@ -1,4 +1,4 @@
-"""Draws a contact sheet: one picture of all calibration frames."""
+"""Draws a contact sheet: one picture of calibration frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST = 48
 
 
 def contact_sheet(samples: Samples) -> npt.NDArray[np.uint8]:
-    """Returns evenly spaced frames of the samples, each above its SSIM map.
+    """Returns evenly spaced frames of the samples, each above its SSIM map if there is one.
 
     Args:
         samples: Samples to draw from; at most 48 are shown.
@@ -34,10 +34,10 @@ def contact_sheet(samples: Samples) -> npt.NDArray[np.uint8]:
 
 def _tile(samples: Samples, index: int) -> npt.NDArray[np.uint8]:
     parts = [samples.pairs[index][1]]
-    tensor = samples[index].get("input")
-    if tensor is not None and tensor.shape[1] == 6:
+    tensor = samples.tensor(index)
+    if len(tensor) == 6:
         factor, offset = similarity_scale(samples.kind)
-        similarity = (factor * tensor[0, 3:].transpose(1, 2, 0) + offset + 1) * 127.5
+        similarity = (factor * tensor[3:].transpose(1, 2, 0) + offset + 1) * 127.5
         parts.append(similarity.clip(0, 255).astype(np.uint8))
     small = [cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for part in parts]
     return np.pad(np.vstack(small), ((0, 6), (0, 6), (0, 0)), constant_values=255)

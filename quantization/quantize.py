@@ -110,7 +110,7 @@ def quantize(
             this machine, and write the losses into ``cache``.
         out: Folder to write. By default ``artifacts/NAME-TARGET-int8``.
         force: Whether to replace an existing bundle.
-        sheet: Picture to write that shows all calibration frames.
+        sheet: Picture to write that shows up to 48 of the calibration frames.
         html: HTML page to write with the report and its plots.
         cache: Folder that keeps finished work for later runs. By default ``~/.cache/edgekit``.
         progress: Display of the progress: a phase for each step of the work.

@@ -130,7 +130,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--sheet",
     type=OUT_FILE,
-    help="Picture to write that shows all calibration frames.",
+    help="Picture to write that shows up to 48 of the calibration frames.",
 )
 @click.option(
     "--html",

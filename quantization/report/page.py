@@ -104,6 +104,6 @@ def _sheet(found: RoundingReport, sheet: npt.NDArray[np.uint8]) -> list[str]:
     coded = base64.b64encode(content.tobytes()).decode()
     return [
         f"<h2>Some of the {found.samples} calibration frames</h2>",
-        "<p>Below each frame is its similarity map, if the cascade is outside the model.</p>",
+        "<p>Below each frame is its similarity map, if the model has a cascade.</p>",
         f'<img src="data:image/jpeg;base64,{coded}" alt="frames of the calibration">',
     ]

@@ -172,6 +172,12 @@ def test_the_sheet_shows_frames_over_their_maps(bundle, clips, tmp_path):
     assert sheet.shape == (230, 8 * 118, 3)
     assert (sheet[:, 3 * 118 :] == 255).all()
     assert sheet[:112, :112].std() > 10
+    # The map is the same wherever the cascade is computed.
+    cascade = msgspec.structs.replace(bundle.manifest.cascade, place="graph")
+    manifest = msgspec.structs.replace(bundle.manifest, cascade=cascade)
+    inside = Bundle(bundle.path, manifest, "inside")
+    samples = extract(inside, find_sequences(clips / "clip1.avi"), [[1, 2, 3]], Store(tmp_path))
+    np.testing.assert_array_equal(contact_sheet(samples), sheet)
     # A map of dissimilarity is dark where something moved, too.
     cascade = msgspec.structs.replace(bundle.manifest.cascade, kind="dssim")
     manifest = msgspec.structs.replace(bundle.manifest, cascade=cascade)
