@@ -10,11 +10,20 @@ __all__ = ["UnreadableXml", "parse"]
 
 _DEEPEST = 32
 _MOST_ELEMENTS = 250_000
+_SHORTER = "Divide the video, or export it without attributes: each of them is an element too."
 _ENCODINGS = ("utf-8", "utf-16", "iso-8859-1", "us-ascii")
 
 
 class UnreadableXml(ValueError):
-    """The text is no XML, or more than plain elements; the message says what."""
+    """The text is no XML, or more than plain elements; the message says what.
+
+    Attributes:
+        hint: Advice; empty if the file has to be corrected.
+    """
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
 
 
 def parse(
@@ -36,7 +45,7 @@ def parse(
     """
     ends = content.count(b"</") + content.count(b"<\0/")  # the latter in UTF-16
     if content.count(b"<") - ends > _MOST_ELEMENTS:
-        raise UnreadableXml(f"it has more than {_MOST_ELEMENTS} elements")
+        raise UnreadableXml(f"it has more than {_MOST_ELEMENTS} elements", _SHORTER)
     path: list[str] = []
     texts: list[str] = []  # since the last beginning or end of an element
     count = 0

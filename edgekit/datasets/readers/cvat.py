@@ -152,7 +152,7 @@ def _video(
         frames = max(int(file.facts.get("size", 0)), int(file.facts.get("stop_frame", -1)) + 1)
         size = int(file.facts.get("width", 0)), int(file.facts.get("height", 0))
     except UnreadableXml as error:
-        raise origin.wrong(str(error)) from error
+        raise origin.wrong(str(error), hint=error.hint) from error
     except KeyError as error:
         raise origin.wrong(f"an element has no {error}") from error
     except ValueError as error:

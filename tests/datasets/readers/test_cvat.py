@@ -162,8 +162,9 @@ def test_elements_are_counted_before_they_are_read(
         track = f'<track id="0" label="walk">{element * number}</track>'
         text = f"{mark}<annotations>{META}{track}</annotations>"
         (tmp_path / "a.xml").write_bytes(text.encode(encoding))
-        with pytest.raises(AnnotationError, match=message):
+        with pytest.raises(AnnotationError, match=message) as caught:
             read_truth("cvat", tmp_path)
+        assert ("Divide the video" in caught.value.hint) is (number == 250_000)
 
 
 def test_a_folder_without_exports_is_reported(tmp_path: Path) -> None:
