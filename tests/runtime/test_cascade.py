@@ -197,8 +197,10 @@ def test_a_result_given_back_twice_is_handed_out_once():
     cascade.release(result)
     cascade.release(result[None])
     cascade.release(np.zeros((6, 8, 8), np.float32))  # of another cascade
+    cascade.release(np.zeros((6, 32, 32)))
     first, second = (cascade.stack(*pair) for _ in range(2))
     assert first.shape == second.shape == (6, 32, 32)
+    assert first.dtype == second.dtype == np.float32
     assert first.ctypes.data != second.ctypes.data
 
 
@@ -217,3 +219,13 @@ def test_a_named_earlier_picture_gives_what_the_one_before_gives(kind):
     for index in (5, 2, 3, 1):  # whatever was processed before
         found, _ = named(pictures[index], 1.0, pictures[index - 1])
         np.testing.assert_array_equal(found, expected[index])
+
+
+def test_pictures_with_pixels_of_another_shape_are_compared_in_that_shape():
+    first, second = np.random.default_rng(4).integers(0, 256, (2, 40, 50, 3), np.uint8)
+    cascade, other = (Cascade((32, 32), MEAN, STD) for _ in range(2))
+    cascade(first)
+    found, letterbox = cascade(second, 2.0, first)
+    assert letterbox == Letterbox.fit((40, 50), (32, 32), 2.0)
+    expected, _ = other(second, 2.0, first.copy())
+    np.testing.assert_array_equal(found, expected)

@@ -75,6 +75,7 @@ def test_a_filter_keeps_of_flat_what_it_says(found, classes, score):
     boxes, labels, scores = found.flat()
     kept = np.isin(labels, [NAMES.index(name) for name in classes]) & (scores >= score)
     result = found.filter(classes, score)
+    assert result.scores.dtype == found.scores.dtype
     for one, other in zip(result.flat(), (boxes[kept], labels[kept], scores[kept]), strict=True):
         np.testing.assert_array_equal(one, other)
     assert same(result, found.filter([NAMES.index(name) for name in classes], score))
@@ -118,6 +119,9 @@ def test_rows_with_one_box_become_one():
     found = Detections.from_supervision(Foreign(), NAMES)
     assert found.boxes.tolist() == [[0, 0, 0, 0]]
     assert found.scores.tolist() == [[0.5, 0, 0.25]]
+    for scores in ([0.5, 0.25], [0.25, 0.5]):
+        twice = Foreign(class_id=np.array([1, 1]), confidence=np.float32(scores))
+        assert Detections.from_supervision(twice, NAMES).scores.tolist() == [[0, 0.5, 0]]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +155,7 @@ BOXES, SCORES = np.zeros((2, 4)), np.zeros((2, 3))
         (BOXES[:1], SCORES),
         (BOXES[:, :3], SCORES),
         (BOXES, SCORES[:, 0]),
+        (BOXES, SCORES[:, :0]),
         (BOXES, SCORES, ("walk",)),
     ],
 )
