@@ -129,6 +129,19 @@ def test_flipped_byte(bundle: Bundle, position: int) -> None:
         load_bundle(bundle.path)
 
 
+def test_flipped_byte_beside_the_model(bundle: Bundle) -> None:
+    (bundle.path / "legal/NOTICE").write_text("Thanks?")
+    with pytest.raises(BundleError, match="legal/NOTICE has changed"):
+        load_bundle(bundle.path)
+
+
+def test_manifest_that_is_too_large(bundle: Bundle) -> None:
+    with (bundle.path / MANIFEST).open("ab") as file:
+        file.truncate((4 << 20) + 1)
+    with pytest.raises(BundleError, match="4194305 bytes, and at most 4194304 are read"):
+        load_bundle(bundle.path)
+
+
 def test_truncated_file(bundle: Bundle) -> None:
     os.truncate(bundle.model_path, 100)
     with pytest.raises(BundleError, match="has 100 bytes; the manifest says 10240"):
@@ -230,7 +243,12 @@ def test_a_schema_that_never_was(bundle: Bundle, schema: object) -> None:
             c.update(classes=[f"{n}" for n in range(17)]),
         ),
         lambda c: c["input"].update(mean=[1e308, 0, 0]),
-        lambda c: c["cascade"].update(frame_gap=10**9),
+        lambda c: c["input"].update(mean=[-2000, 0, 0]),
+        lambda c: c["input"].update(std=[1, 1e-5, 1]),
+        lambda c: c["cascade"].update(frame_gap=1001),
+        lambda c: c["cascade"].update(interval=0.0009),
+        lambda c: c["cascade"].update(interval=10.1),
+        lambda c: c["decode"].update(stride=64),
         lambda c: c["cascade"].update(k1=0.02),
         lambda c: c["cascade"].update(interval=0.0),
         lambda c: c["decode"].update(top_k=10**9),

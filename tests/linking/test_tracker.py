@@ -648,6 +648,15 @@ def test_the_time_before_a_track_is_no_time_in_which_it_was_seen():
     assert linker.finish() == []
 
 
+@pytest.mark.parametrize("rate", [25, 60, 240])
+@pytest.mark.parametrize(("seconds", "tubes"), [(3.9, 0), (4.1, 1)])
+def test_a_pause_of_four_seconds_ends_tubes_before_the_next_frame(rate, seconds, tubes):
+    linker = OnlineLinker(2, min_length=2)
+    for frame in range(10):
+        linker.update(walking(frame * 25 / rate), frame / rate)
+    assert len(linker.skip(round(seconds * rate))) == tubes
+
+
 @pytest.mark.parametrize("every", [2, 3, 5, 8])
 def test_a_look_stands_for_the_frames_that_are_nearest_to_it(every):
     linker, closed = OnlineLinker(2), []

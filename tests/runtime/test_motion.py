@@ -144,3 +144,51 @@ def test_a_picture_on_its_side_changes_as_the_upright_one_does(seed, right, down
         changes.add(before, 0.04)
         found.append(changes.add(after, 0.04))
     np.testing.assert_allclose(found[0], found[1].T, atol=1e-4)
+
+
+PATCH = np.zeros((45, 80, 1), np.float32)
+PATCH[20:24, 30:34] = 10
+
+
+def test_a_picture_is_compared_with_the_mean_of_all_in_the_beginning():
+    before = shrunk(scene(size=(90, 160)).astype(np.uint8))
+    changes = ChangeMap()
+    changes.add(before, 0.001)
+    found = [changes.add(before + PATCH, 0.001)[22, 32] for _ in range(4)]
+    assert found == pytest.approx([10, 10 / 2, 10 / 3, 10 / 4], rel=0.1)
+
+
+@pytest.mark.parametrize("fps", [10, 25, 50])
+def test_what_stays_fades_within_seconds_whatever_the_rate(fps):
+    before = shrunk(scene(size=(90, 160)).astype(np.uint8))
+    changes = ChangeMap()
+    for _ in range(200):
+        changes.add(before, 1 / fps)
+    found = [changes.add(before + PATCH, 1 / fps)[22, 32] for _ in range(fps)]
+    assert found[0] == pytest.approx(10, rel=0.1)
+    assert 0.3 < found[fps // 2] / found[0] < 0.45
+
+
+def test_light_is_no_change_of_a_scene_that_came_later_either():
+    later = scene(1)
+    changes = ChangeMap()
+    for picture in [scene(0)] + [later] * 200:
+        changes.add(shrunk(picture.astype(np.uint8)), 0.04)
+    bright = shrunk((later * 1.15).clip(0, 255).astype(np.uint8))
+    plain = np.abs(bright - shrunk(later.astype(np.uint8)))
+    assert changes.add(bright, 0.04).max() < 0.2 * plain.max()
+
+
+def test_what_moves_changes_nothing_elsewhere():
+    after = scene()
+    after[10:60, 10:80] += 120
+    found = change_of(after, scene())
+    assert found[8:28, 8:38].mean() > 50
+    assert found[34:, 45:].max() < 1
+
+
+def test_another_colour_of_the_same_brightness_is_a_change():
+    before = scene()
+    after = before.copy()
+    before[40:70, 60:80], after[40:70, 60:80] = (120, 100, 80), (80, 100, 120)
+    assert change_of(after, before)[25, 35] > 20

@@ -124,6 +124,7 @@ def test_a_picture_encoded_again_counts_as_given_again():
     for n in range(5, 20, 2):
         change = noise.integers(-1, 2, images[n].shape)
         images[n] = np.clip(images[n - 1] + change, 0, 255).astype(np.uint8)
+        images[n][0, 0] = 255 - images[n - 1][0, 0]  # a few samples may change by more
     recent, plain = RecentFrames(0.04), RecentFrames(0.04)
     recent.reencoded = True
     found = [recent.add(Frame(n, n / 25, image)) for n, image in enumerate(images)]
@@ -182,6 +183,67 @@ def test_where_motion_ends_one_picture_at_most_is_taken_for_a_repeat():
     found = [recent.add(Frame(n, n / 25, image)) for n, image in enumerate(images)]
     for n in range(22, 40):
         assert found[n].earlier is images[n - 1]
+
+
+def reencoded(images, gaps=()):
+    """What frames of a camera at 25 per second are compared with; some begin anew."""
+    recent = RecentFrames(0.04)
+    recent.reencoded = True
+    return [
+        recent.add(Frame(n, n / 25, image, "reconnect" if n in gaps else "")).earlier
+        for n, image in enumerate(images)
+    ]
+
+
+def test_a_repeat_of_the_first_picture_is_compared_with_itself():
+    first = picture(0)
+    recent = RecentFrames(0.04)
+    assert recent.add(Frame(0, 0.0, first)).earlier is None
+    assert recent.add(Frame(1, 0.04, first.copy())).earlier is first
+
+
+def test_a_scene_that_is_calm_twice_is_not_taken_for_one_of_long_repeats():
+    noise = np.random.default_rng(5)
+    images = []
+    for begin in (0, 100):
+        images += [picture(begin + n, (64, 64, 3)) for n in range(20)]
+        images += [refined(noise, images[-1]) for _ in range(20)]
+    earlier = reencoded(images)
+    for n in range(62, 80):
+        assert earlier[n] is images[n - 1]
+
+
+@pytest.mark.parametrize("last", [43, 40])
+def test_after_a_reconnect_repeats_are_learnt_anew(last):
+    """The source before it repeated each picture three times, the last one twice or not."""
+    noise = np.random.default_rng(6)
+    images = []
+    for n in range(last):
+        again = n % 4
+        images.append(refined(noise, images[n - again]) if again else picture(n, (64, 64, 3)))
+    images += [picture(100 + n, (64, 64, 3)) for n in range(20)]
+    images += [refined(noise, images[-1]) for _ in range(20)]
+    earlier = reencoded(images, {last})
+    assert earlier[last] is None
+    for n in range(last + 22, last + 40):
+        assert earlier[n] is images[n - 1]
+
+
+def test_a_calm_source_after_a_reconnect_repeats_nothing():
+    noise = np.random.default_rng(7)
+    images = [picture(n, (64, 64, 3)) for n in range(20)]
+    images += [refined(noise, picture(99, (64, 64, 3))) for _ in range(20)]
+    earlier = reencoded(images, {20})
+    assert all(earlier[n] is images[n - 1] for n in range(21, 40))
+
+
+def test_motion_between_the_pixels_that_are_compared_first_is_no_repeat():
+    images = [np.zeros((128, 128, 3), np.uint8) for _ in range(9)]
+    for n, image in enumerate(images):
+        image[2 * n + 1, 31] = 255
+    recent = RecentFrames(0.04)
+    found = [recent.add(Frame(n, n / 25, image)).earlier for n, image in enumerate(images)]
+    assert all(found[n] is images[n - 1] for n in range(1, 9))
 
 
 @pytest.mark.parametrize("shown", [3, 4])

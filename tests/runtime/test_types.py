@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from edgekit import Detection, Detections
 from edgekit.errors import OutOfRangeError, UsageError
+from edgekit.runtime.types import Frame
 
 NAMES = ("walk", "run", "jump")
 
@@ -197,3 +198,34 @@ def test_wrong_filters_are_refused(arguments, words):
         Detections(BOXES, SCORES, NAMES).filter(*arguments)
     with pytest.raises(UsageError, match="do not know their class names"):
         Detections(BOXES, SCORES).filter("walk")
+
+
+IMAGE = np.zeros((4, 6, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"index": -1}, "frame.index to be at least 0; found -1"),
+        ({"index": 1.5}, "frame.index to be a whole number; found 1.5"),
+        ({"time": "0"}, "frame.time to be a number; found '0'"),
+        ({"image": IMAGE[..., 0]}, "frame.image to be a BGR picture"),
+        ({"image": None}, "frame.image to be a BGR picture"),
+        ({"gap": None}, "frame.gap to be a reason as text; found None"),
+        ({"sample_aspect": 0}, "frame.sample_aspect to be more than 0; found 0"),
+        ({"sample_aspect": np.nan}, "frame.sample_aspect to be finite; found nan"),
+        ({"earlier": IMAGE[..., :2]}, "frame.earlier to be a BGR picture"),
+        ({"taken": "now"}, "frame.taken to be a number; found 'now'"),
+    ],
+)
+def test_wrong_frames_are_refused(values, words):
+    with pytest.raises(UsageError, match=words):
+        Frame(**{"index": 0, "time": 0.0, "image": IMAGE} | values)
+
+
+def test_a_frame_has_numbers_of_python_and_can_leave_its_pictures():
+    frame = Frame(np.int64(3), np.float32(0.5), IMAGE, earlier=IMAGE)
+    assert (type(frame.index), type(frame.time)) == (int, float)
+    small = frame.without_pictures()
+    assert (small.index, small.time, small.image.size, small.earlier) == (3, 0.5, 0, None)
+    assert np.isnan(Frame(0, np.nan, IMAGE).time)  # as sources without a clock have it
