@@ -11,6 +11,7 @@ from edgekit.media._leaving import connection_to
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.sources._frame_clock import FrameClock, checked_fps, rate_or_none
 from edgekit.media.sources._messages import no_picture, say_ended
+from edgekit.media.sources._playout import Playout, wait_until
 from edgekit.media.sources._protocols import in_opencv, stream_limits
 from edgekit.media.sources.address import without_secrets
 from edgekit.media.sources.opencv._limits import aspect_of, check_connection, declared_fps
@@ -20,6 +21,9 @@ from edgekit.runtime.types import Frame
 from edgekit.system.installation import install_line
 
 __all__ = ["OpenCVStreamSource"]
+
+_SEGMENTED = (".m3u8", ".mpd")
+"""Endings of the addresses of HLS and DASH."""
 
 
 # Many attributes: those that every source has, and the state of one connection.
@@ -72,6 +76,8 @@ class OpenCVStreamSource(CaptureSource):
         self.sample_aspect = aspect_of(capture, self.name)
         self._clock = FrameClock(self.fps)
         self._begin = time.monotonic()
+        segmented = self.live and address.partition("?")[0].lower().endswith(_SEGMENTED)
+        self._playout = Playout(self.fps) if segmented else None
 
     @one_at_a_time
     def read(self) -> Frame | None:
@@ -81,8 +87,8 @@ class OpenCVStreamSource(CaptureSource):
             MediaError: No picture came in time.
         """
         image, self._first = self._first, None
+        begin = time.monotonic()
         if image is None:
-            begin = time.monotonic()
             image = self._grab()
             patience = self._options.patience
             # FFmpeg holds back the last picture before a silence until it gives up waiting.
@@ -92,13 +98,18 @@ class OpenCVStreamSource(CaptureSource):
             if not self._held.closed:
                 say_ended(self)
             return None
-        if self.live:
+        shown = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3 if self._has_times else None
+        taken = None
+        if self._playout is not None:
+            taken = self._playout.due(shown, begin, time.monotonic())
+            wait_until(taken, lambda: self._held.closed)
+            seconds = taken - self._begin
+        elif self.live:
             seconds = time.monotonic() - self._begin
         else:
-            shown = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3 if self._has_times else None
             seconds = self._clock.seconds(shown)
         index, self.position = self.position, self.position + 1
-        return Frame(index, seconds, image, "", self.sample_aspect)
+        return Frame(index, seconds, image, "", self.sample_aspect, taken=taken)
 
     def reopened(self) -> OpenCVStreamSource:
         """Opens the stream again, over a new connection."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 
+from edgekit.media.sources._playout import Playout
 from edgekit.media.sources.video._connection import Connection
 from edgekit.media.sources.video._lag import Lag
-from edgekit.media.sources.video._playout import Playout
 
 __all__ = ["LiveTiming"]
 

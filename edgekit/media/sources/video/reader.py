@@ -11,6 +11,7 @@ from edgekit.media._held import Held, within
 from edgekit.media._leaving import Ending, inside
 from edgekit.media.sources._frame_clock import FrameClock
 from edgekit.media.sources._messages import no_key_frame, no_picture, say_damage, say_ended
+from edgekit.media.sources._playout import wait_until
 from edgekit.media.sources.address import without_secrets
 from edgekit.media.sources.headers.completeness import lacks_end
 from edgekit.media.sources.headers.diagnosis import check_alone, check_file, unplayable, unreadable
@@ -24,8 +25,6 @@ from edgekit.media.sources.video._unreadable import Unreadable
 from edgekit.runtime.types import Array, Frame
 
 __all__ = ["VideoSource"]
-
-_POLL = 0.1
 
 
 # Many attributes: half of them are those that every source has.
@@ -95,8 +94,10 @@ class VideoSource(Source):
         if self._timing is None:
             seconds, taken = self._clock.seconds(picture.seconds), None
         else:
+            connection = self._pictures.connection
             seconds, taken = self._timing.times(picture.seconds, asked)
-            self._wait_until(taken)
+            if connection.segmented and taken is not None:
+                wait_until(taken, lambda: self._held.closed)
         aspect = self._seen_aspect(picture)
         return Frame(index, seconds, _image(picture), gap, aspect, taken=taken)
 
@@ -107,13 +108,6 @@ class VideoSource(Source):
     def close(self) -> None:
         """Ends the connection, now or when a hanging read returns."""
         self._held.close()
-
-    def _wait_until(self, taken: float | None) -> None:
-        """Waits until a picture of a stream in segments is to be shown."""
-        while taken is not None and (left := taken - time.monotonic()) > 0:
-            if self._held.closed:
-                break
-            time.sleep(min(left, _POLL))
 
     def _seen_aspect(self, picture: DecodedPicture) -> float:
         return 1 / self._aspect if picture.transposed else self._aspect

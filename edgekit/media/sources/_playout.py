@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Playout"]
+import time
+from collections.abc import Callable
+
+__all__ = ["Playout", "wait_until"]
+
+_POLL = 0.1
 
 _FARTHEST = 5.0
 """Largest wait in seconds for a picture; a longer one comes from a jump of the stream's clock."""
@@ -55,3 +60,9 @@ class Playout:
     def clear(self) -> None:
         """Starts a new schedule, because the next picture has just arrived."""
         self._due = None
+
+
+def wait_until(due: float, closed: Callable[[], bool]) -> None:
+    """Waits for a time on the monotonic clock, or until ``closed`` returns True."""
+    while (left := due - time.monotonic()) > 0 and not closed():
+        time.sleep(min(left, _POLL))

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from edgekit.media import open_source
+from edgekit.media.sources._playout import Playout
 from edgekit.media.sources.source import SourceOptions
-from edgekit.media.sources.video._playout import Playout
 
 
 def test_pictures_that_come_at_once_are_due_one_after_the_other():
@@ -51,7 +51,7 @@ def test_times_that_jump_hold_no_picture_back(shown):
     assert playout.due(shown, due, due) == pytest.approx(10.08)
 
 
-def test_every_picture_of_a_live_stream_in_segments_comes_at_its_time(ffmpeg, pyav, served):
+def test_every_picture_of_a_live_stream_in_segments_comes_at_its_time(ffmpeg, reader, served):
     encode = ("-c:v", "libx264", "-g", "25", "-sc_threshold", "0")
     video = ffmpeg(*encode, "x.ts", picture="testsrc2=size=160x120:rate=25:duration=3")
     endless = ("-hls_time", "1", "-hls_list_size", "0", "-hls_flags", "omit_endlist")
