@@ -47,16 +47,18 @@ def version_of(name: str) -> str:
         PackageNotFoundError: Neither is installed.
     """
     from importlib.metadata import PackageNotFoundError, version
+    from importlib.util import find_spec
 
     try:
         return version(name)
     except PackageNotFoundError:
+        module = name.replace("-", "_")
         with contextlib.suppress(Exception):  # an incomplete package can fail in any way
-            known = name == "onnxruntime"
-            module = (
-                import_onnxruntime() if known else import_without_reports(name.replace("-", "_"))
-            )
-            return str(module.__version__)
+            # An import changes the finders of all threads for a moment, also of what is missing.
+            if find_spec(module) is not None:
+                known = name == "onnxruntime"
+                found = import_onnxruntime() if known else import_without_reports(module)
+                return str(found.__version__)
         raise
 
 

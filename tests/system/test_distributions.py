@@ -1,4 +1,6 @@
 import importlib.metadata
+import sys
+from typing import Any, SupportsIndex
 
 import pytest
 
@@ -24,6 +26,21 @@ def test_the_version_of_a_distribution_is_that_of_its_metadata() -> None:
     assert version_of("numpy") == importlib.metadata.version("numpy")
     with pytest.raises(importlib.metadata.PackageNotFoundError):
         version_of("no-such-distribution")
+
+
+def test_a_missing_distribution_changes_no_finders(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finders(list[Any]):
+        changes = 0
+
+        def insert(self, place: SupportsIndex, finder: object) -> None:
+            self.changes += 1
+            super().insert(place, finder)
+
+    finders = Finders(sys.meta_path)
+    monkeypatch.setattr(sys, "meta_path", finders)
+    with pytest.raises(importlib.metadata.PackageNotFoundError):
+        version_of("no-such-distribution")
+    assert finders.changes == 0
 
 
 @pytest.mark.usefixtures("other_distributions")
