@@ -265,16 +265,41 @@ def test_a_package_that_is_there_and_cannot_be_imported_is_a_problem(
     assert (able[1] == "no") == (module in ("numpy", "onnxruntime"))
 
 
-def test_a_package_that_cannot_be_imported_is_no_fault_of_edgekit(tmp_path, spot_bundle):
-    (tmp_path / "cv2.py").write_text(f"raise ImportError({LIBRARY!r})\n")
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (f"raise ImportError({LIBRARY!r})", LIBRARY),
+        ("raise RuntimeError('made for X86_V2')", "RuntimeError: made for X86_V2"),
+        ("x = (", "SyntaxError: '(' was never closed (cv2.py, line 1)"),
+        ("from spot_part import part", "RuntimeError: a part"),
+    ],
+)
+def test_a_package_that_cannot_be_imported_is_no_fault_of_edgekit(
+    tmp_path, spot_bundle, content, reason
+):
+    (tmp_path / "cv2.py").write_text(content)
+    (tmp_path / "spot_part.py").write_text("def part():\n    raise RuntimeError('a part')\npart()")
     command = [sys.executable, "-m", "edgekit", "run", "clip.mp4", "--bundle", str(spot_bundle)]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 4
     assert done.stderr == (
-        f"Error: A package that EdgeKit needs is missing, or cannot be imported: {LIBRARY}.\n"
-        "See which one, and how to repair it: edgekit doctor\n"
+        f"Error: A package that EdgeKit needs is missing, or cannot be imported: {reason}.\n"
+        "See what helps: edgekit doctor. If it names no problem, install that package again.\n"
     )
+
+
+def test_what_a_package_raises_when_it_is_called_is_unexpected(tmp_path, spot_bundle):
+    (tmp_path / "spot_sink.py").write_text("def call():\n    raise RuntimeError('at work')\n")
+    code = (
+        "import sys, spot_sink, edgekit.running.run\nfrom edgekit.cli import main\n"
+        "edgekit.running.run.run = lambda *_, **__: spot_sink.call()\nsys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "run", "clip.mp4", "--bundle", str(spot_bundle)]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert "This is a fault of EdgeKit" in done.stderr
 
 
 def test_it_loads_no_host_library():

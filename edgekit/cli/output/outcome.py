@@ -103,7 +103,7 @@ def failure_of(error: BaseException) -> Failure:
         error = shortage
     if isinstance(error, OSError) and error.errno is not None:
         error = _system_error(error)
-    if isinstance(error, ImportError) and not (error.name or "").startswith("edgekit"):
+    if not isinstance(error, EdgeKitError) and _is_of_an_import(error):
         error = _unusable_package(error)
     if isinstance(error, EdgeKitError):
         return Failure(error.code, error.message, error.hint, error.exit_status)
@@ -125,12 +125,32 @@ def _caused_by_interrupt(error: BaseException | None) -> bool:
     return error is not None
 
 
-def _unusable_package(error: ImportError) -> EdgeKitError:
+def _is_of_an_import(error: BaseException) -> bool:
+    """Returns whether the import of another package raised an error.
+
+    Packages also raise other errors than ``ImportError``: numpy a ``RuntimeError`` on a processor
+    that it was not built for, and Python a ``SyntaxError`` for a damaged file.
+    """
+    if isinstance(error, ImportError | SyntaxError):  # the latter has no name
+        return not (getattr(error, "name", None) or "").startswith("edgekit")
+    frame, called, is_import = error.__traceback__, False, False
+    while frame is not None:  # the last call of EdgeKit leads into the body of another module
+        name = frame.tb_frame.f_globals.get("__name__", "")
+        if name.partition(".")[0] == "edgekit":
+            called = False
+        elif not called and not name.startswith("importlib"):
+            called, is_import = True, frame.tb_frame.f_code.co_name == "<module>"
+        frame = frame.tb_next
+    return called and is_import
+
+
+def _unusable_package(error: BaseException) -> EdgeKitError:
     """Returns the error for a package that every installation needs."""
-    reason = " ".join(str(error).split()).rstrip(".")
+    kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+    reason = f"{kind}{' '.join(str(error).split()):.400}".rstrip(".")
     return MissingDependencyError(
         f"A package that EdgeKit needs is missing, or cannot be imported: {reason}.",
-        hint="See which one, and how to repair it: edgekit doctor",
+        hint="See what helps: edgekit doctor. If it names no problem, install that package again.",
     )
 
 
