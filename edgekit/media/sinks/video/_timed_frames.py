@@ -16,10 +16,9 @@ from edgekit.media._opencv import cv2
 from edgekit.media.sinks.video.codecs import Codec, Encoder, Track
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.results import RunInfo
-from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.types import Array
 
-__all__ = ["HIGHEST_FPS", "FrameGroup", "TimedFrames", "even", "fitted", "ratio_of"]
+__all__ = ["HIGHEST_FPS", "FrameGroup", "TimedFrames", "even", "ratio_of"]
 
 _LOG = logging.getLogger(__name__)
 HIGHEST_FPS = 1000.0
@@ -76,7 +75,7 @@ class TimedFrames:
         quiet: bool = False,
     ) -> None:
         self._path = path
-        self.size = size
+        self._size = size
         self._step = 1e3 / min(info.fps, HIGHEST_FPS)
         self._aspect = ratio_of(info.sample_aspect)
         self._longest = longest
@@ -129,7 +128,7 @@ class TimedFrames:
                 "temporary files is full or cannot be written.",
                 hint="Free some space there, or set TMPDIR to another folder.",
             )
-        size = _even_size(self.size)
+        size = _even_size(self._size)
         track = Track(self._encoder.codec, self._encoder.private, size, self._aspect)
         return FrameGroup(track, times, packets, times[-1] + self._last)
 
@@ -159,15 +158,15 @@ class TimedFrames:
         return time
 
     def _make_encoder(self, codecs: Sequence[Codec], fps: float, quiet: bool) -> Encoder:
-        height, width = self.size
+        height, width = self._size
         name = name_of(self._path)
-        if min(self.size) < _LEAST:
+        if min(self._size) < _LEAST:
             raise OutputError(
                 f"A video of {width}x{height} pixels cannot be written to {name}: each side needs "
                 f"at least {_LEAST} pixels.",
                 hint=f"Leave out {parameter('video')}.",
             )
-        size = _even_size(self.size)
+        size = _even_size(self._size)
         hints: list[str] = []
         for codec in codecs:
             if not codec.fits(size):
@@ -195,19 +194,6 @@ class TimedFrames:
 def ratio_of(sample_aspect: float) -> Fraction:
     """Returns the pixel aspect ratio as a fraction with a denominator of at most 255."""
     return Fraction(sample_aspect).limit_denominator(255)
-
-
-def fitted(image: Array, size: tuple[int, int], aspect: float) -> Array:
-    """Fits a picture into the video of a source that came back with other pictures.
-
-    Args:
-        image: Picture, (h, w, 3) uint8, BGR.
-        size: Size (height, width) of the video in pixels.
-        aspect: Pixel aspect ratio of the picture, over that of the video.
-    """
-    if image.shape[:2] == size and aspect == 1:
-        return image
-    return Letterbox.fit((image.shape[0], image.shape[1]), size, aspect).apply(image)
 
 
 def even(image: Array) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ from edgekit._checks import as_flag, required_path
 from edgekit.errors import OutputError
 from edgekit.files.writing import atomic_file
 from edgekit.media._opencv import fits_opencv
-from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile
 from edgekit.media.sinks.sink import Sink, single_run
 from edgekit.media.sinks.video._avi import AviFile
+from edgekit.media.sinks.video._canvas import Canvas
 from edgekit.media.sinks.video._matroska import MatroskaFile
 from edgekit.media.sinks.video._mp4 import Mp4File
-from edgekit.media.sinks.video._timed_frames import TimedFrames, fitted
+from edgekit.media.sinks.video._timed_frames import TimedFrames
 from edgekit.media.sinks.video.codecs import FORMATS, Codec
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.bundle_change import BundleChange
@@ -40,7 +39,6 @@ def check_encoder(path: Path, info: RunInfo) -> None:
         TimedFrames(path, FORMATS[ending], (info.height, info.width), info, quiet=True).close()
 
 
-# Many attributes: the paths, the open file and the end of one run's video.
 @single_run
 class VideoSink(Sink):
     """Writes the annotated frames as a video, which appears when the run is over.
@@ -78,12 +76,9 @@ class VideoSink(Sink):
         self._quiet = as_flag("quiet", quiet)
         self._files = contextlib.ExitStack()
         self._temporary = self._path
-        self._info: RunInfo | None = None
         self._video: AviFile | _PackedFile | None = None
-        self._size = (0, 0)
-        self._empty = True
+        self._canvas: Canvas | None = None
         self._ended = False
-        self._annotator = Annotator(())
 
     @property
     def codec(self) -> str | None:
@@ -97,30 +92,19 @@ class VideoSink(Sink):
 
     def start(self, info: RunInfo) -> None:
         """Checks that the place can be written to and that the video can be encoded."""
-        self._info = info
         self._temporary = self._files.enter_context(atomic_file(self._path))
-        self._annotator = Annotator(info.classes)
-        if info.width and info.height:
-            self._open((info.height, info.width))
+        self._canvas = Canvas(info, self._open)
 
     def bundle(self, change: BundleChange) -> None:
         """Draws the classes of the bundle from now on."""
-        self._annotator.name_classes(change.classes)
+        assert self._canvas is not None
+        self._canvas.name_classes(change.classes)
 
     def frame(self, result: FrameResult) -> None:
         """Draws and writes a frame."""
-        image = self._annotator.draw_result(result)
-        assert self._info is not None
-        # A source that was lost may come back with other pictures.
-        shape = image.shape[0], image.shape[1], result.frame.sample_aspect
-        if self._video is None or (
-            self._empty and shape != (*self._size, self._info.sample_aspect)
-        ):
-            self._info = replace(self._info.seen(result.frame), sample_aspect=shape[2])
-            self._open(shape[:2])
+        assert self._canvas is not None
+        image = self._canvas.draw(result)
         assert self._video is not None
-        self._empty = False
-        image = fitted(image, self._size, shape[2] / self._info.sample_aspect)
         self._video.frame(image, result.frame.time)
 
     def end(self, summary: RunSummary) -> None:
@@ -130,21 +114,20 @@ class VideoSink(Sink):
 
     def close(self) -> None:
         """Removes an incomplete video."""
+        self._canvas = None  # It refers to this sink, which would wait for the garbage collector.
         if self._video is not None:
             self._video.close()
         with contextlib.suppress(_IncompleteVideo), self._files:
             if not self._ended:
                 raise _IncompleteVideo
 
-    def _open(self, size: tuple[int, int]) -> None:
-        assert self._info is not None
+    def _open(self, size: tuple[int, int], info: RunInfo) -> None:
         if self._video is not None:
             self._video.close()
-        self._size = size
         self._video = (
-            AviFile(self._temporary, self._path, size, self._info)
+            AviFile(self._temporary, self._path, size, info)
             if self._ending == ".avi"
-            else _PackedFile(self._temporary, self._path, size, self._info, self._quiet)
+            else _PackedFile(self._temporary, self._path, size, info, self._quiet)
         )
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 from edgekit._checks import as_number, as_whole, required_path, unless_none
 from edgekit.errors import OutputError
 from edgekit.files.output_paths import refuse_special_file, refuse_unwritable
-from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.sinks._whole_file import WholeFile, make_room
 from edgekit.media.sinks.sink import Sink, single_run
+from edgekit.media.sinks.video._canvas import Canvas
 from edgekit.media.sinks.video._matroska import MatroskaFile
-from edgekit.media.sinks.video._timed_frames import FrameGroup, TimedFrames, fitted
+from edgekit.media.sinks.video._timed_frames import FrameGroup, TimedFrames
 from edgekit.media.sinks.video.codecs import FORMATS
 from edgekit.media.sources.source import name_of
 from edgekit.pipeline.bundle_change import BundleChange
@@ -62,12 +61,10 @@ class LiveVideoSink(Sink):
         self._rotate = unless_none(as_whole, "rotate", rotate, least=1)
         self._keep = as_whole("keep", keep, least=0)
         self._longest = 1e3 * min(as_number("seconds", seconds, least=0), 30.0)
-        self._info: RunInfo | None = None
-        self._annotator = Annotator(())
+        self._canvas: Canvas | None = None
         self._frames: TimedFrames | None = None
         self._handle: WholeFile | None = None
         self._file: MatroskaFile | None = None
-        self._empty = True
         self._begin = 0.0
         self._dropped = self._pending = 0
         self._stored = 0
@@ -96,10 +93,7 @@ class LiveVideoSink(Sink):
         """Checks that the place can be written to and that the video can be encoded."""
         refuse_unwritable(self._path)
         refuse_special_file(self._path)
-        self._info = info
-        self._annotator = Annotator(info.classes)
-        if info.width and info.height:
-            self._open((info.height, info.width))
+        self._canvas = Canvas(info, self._open)
 
     def gap(self, gap: Gap) -> None:
         """Writes the current cluster on a reconnect, because the next frame may take long."""
@@ -108,22 +102,14 @@ class LiveVideoSink(Sink):
 
     def bundle(self, change: BundleChange) -> None:
         """Draws the classes of the bundle from now on."""
-        self._annotator.name_classes(change.classes)
+        assert self._canvas is not None
+        self._canvas.name_classes(change.classes)
 
     def frame(self, result: FrameResult) -> None:
         """Draws and encodes a frame, and writes a cluster when it is complete."""
-        image = self._annotator.draw_result(result)
-        assert self._info is not None
-        # A source that was lost may come back with other pictures.
-        shape = image.shape[0], image.shape[1], result.frame.sample_aspect
-        if self._frames is None or (
-            self._empty and shape != (*self._frames.size, self._info.sample_aspect)
-        ):
-            self._info = replace(self._info.seen(result.frame), sample_aspect=shape[2])
-            self._open(shape[:2])
+        assert self._canvas is not None
+        image = self._canvas.draw(result)
         assert self._frames is not None
-        self._empty = False
-        image = fitted(image, self._frames.size, shape[2] / self._info.sample_aspect)
         if self._frames.is_due(result.frame.time):
             self._flush()
         self._frames.add(image, result.frame.time)
@@ -140,18 +126,16 @@ class LiveVideoSink(Sink):
 
     def close(self) -> None:
         """Closes the file."""
+        self._canvas = None  # It refers to this sink, which would wait for the garbage collector.
         if self._frames is not None:
             self._frames.close()
         if self._handle is not None:
             self._handle.close()
 
-    def _open(self, size: tuple[int, int]) -> None:
-        assert self._info is not None
+    def _open(self, size: tuple[int, int], info: RunInfo) -> None:
         if self._frames is not None:
             self._frames.close()
-        self._frames = TimedFrames(
-            self._path, FORMATS[".mkv"], size, self._info, longest=self._longest
-        )
+        self._frames = TimedFrames(self._path, FORMATS[".mkv"], size, info, longest=self._longest)
 
     def _flush(self) -> None:
         if self._frames is None or not self._frames.waiting:
