@@ -13,7 +13,7 @@ from edgekit.errors import MediaError, OutputError, UsageError
 from edgekit.media import open_source
 from edgekit.media.sources.address import is_address, without_secrets
 from edgekit.synthetic import render_clip, write_dataset
-from edgekit.synthetic.dataset import FPS
+from edgekit.synthetic.dataset import FPS, refuse_incomplete
 
 __all__ = ["DEMO_NAME", "check_footage", "write_annotated_clips", "write_demo_clip"]
 
@@ -28,7 +28,7 @@ def write_demo_clip(folder: Path) -> Path:
     """Writes the clip of ``edgekit demo``, compressed as a camera would; returns its path.
 
     Raises:
-        OutputError: This OpenCV cannot write video.
+        OutputError: This OpenCV cannot write video, or the disk is full.
     """
     clip = render_clip(DEMO_SEED, frames=_DEMO_FRAMES)
     for codec, ending in _FORMATS:
@@ -39,6 +39,7 @@ def write_demo_clip(folder: Path) -> Path:
             for image in clip:
                 writer.write(image)
             writer.release()
+            refuse_incomplete(path, len(clip))
             return path
     raise OutputError(
         "This OpenCV cannot write the clip to measure on.",

@@ -14,7 +14,7 @@ from edgekit.errors import OutputError
 from edgekit.files.writing import atomic_folder
 from edgekit.synthetic.clip import CLASSES, FPS, PuppetClip, render_clip
 
-__all__ = ["FPS", "write_dataset", "write_video"]
+__all__ = ["FPS", "refuse_incomplete", "write_dataset", "write_video"]
 
 _ANNOTATIONS = "annotations.json"
 _ENDING = ".avi"
@@ -43,15 +43,27 @@ def write_video(clip: PuppetClip, path: Path) -> None:
             writer.write(image)
     finally:
         writer.release()
-    # The encoder does not report a full disk, so the file is read back.
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    refuse_incomplete(path, len(clip))
+
+
+def refuse_incomplete(path: Path, frames: int) -> None:
+    """Raises if a video that was just written lacks frames: encoders do not report a full disk.
+
+    Args:
+        path: Path of the video.
+        frames: Number of frames that were written.
+
+    Raises:
+        OutputError: It has another number of frames.
+    """
+    capture = cv2.VideoCapture(str(path))
     count = 0
     while capture.grab():
         count += 1
     capture.release()
-    if count != len(clip):
+    if count != frames:
         raise OutputError(
-            f"{path} holds {count} frames and should hold {len(clip)}.",
+            f"{path} holds {count} frames and should hold {frames}.",
             hint="Free some space there, or name another place.",
         )
 

@@ -10,7 +10,7 @@ from edgekit.benchmarks.footage import DEMO_NAME, check_footage, write_demo_clip
 from edgekit.benchmarks.rows import plan_rows, shipped_bundles
 from edgekit.bundle import load_bundle, save_bundle
 from edgekit.datasets.published import read_truth
-from edgekit.errors import BundleError, UsageError
+from edgekit.errors import BundleError, OutputError, UsageError
 from edgekit.targets.registry import TARGETS, session_class
 
 
@@ -55,6 +55,13 @@ def test_what_cannot_be_is_refused(tmp_path):
 def test_the_clip_to_measure_on_is_that_of_the_demonstration(tmp_path):
     footage = check_footage(str(write_demo_clip(tmp_path)), DEMO_NAME)
     assert (footage.width, footage.height, footage.frames) == (320, 240, 130)
+
+
+def test_a_full_disk_for_the_clip_is_no_fault_of_the_clip(small_disk):
+    (small_disk / "other").write_bytes(bytes(200 << 10))
+    with pytest.raises(OutputError, match="frames and should hold 130") as caught:
+        write_demo_clip(small_disk)
+    assert "Free some space" in caught.value.hint
 
 
 def test_the_evaluation_clips_have_a_truth(tmp_path, monkeypatch):
