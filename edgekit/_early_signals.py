@@ -51,17 +51,23 @@ def listen(words: Sequence[str]) -> None:
 
 
 def stop_listening(words: Sequence[str]) -> None:
-    """Lets Ctrl-C raise ``KeyboardInterrupt``, after the imports; ``run`` has its own handlers.
+    """Lets Ctrl-C and SIGTERM raise ``KeyboardInterrupt``, after the imports.
+
+    Temporary files are then removed, and converters end too. ``run`` has its own handlers. SIGTERM
+    still ends ``train`` at once: torchrun ends processes by it that wait for others in torch.
 
     Args:
         words: Command line without the name of the program.
     """
-    if words[:1] != ["run"]:
-        _replace(signal.SIGINT, _quit, _interrupt)
+    if words[:1] == ["run"]:
+        return
+    _replace(signal.SIGINT, _quit, _interrupt)
+    if words[:1] != ["train"]:
+        _replace(signal.SIGTERM, signal.SIG_DFL, _interrupt)
 
 
 def interrupted() -> bool:
-    """Returns whether Ctrl-C interrupted the command.
+    """Returns whether Ctrl-C or SIGTERM interrupted the command.
 
     Python or a package may lose the exception, for example while torch is imported. What fails
     afterwards fails for that reason.

@@ -4,6 +4,7 @@ import errno
 import importlib
 import json
 import marshal
+import os
 import re
 import subprocess
 import sys
@@ -294,7 +295,7 @@ from edgekit.targets import inspection
 
 def inspect_bundle(bundle):
     try:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), getattr(signal, os.environ["NUMBER"]))
     except KeyboardInterrupt:
         raise RecursionError("in a package whose import was interrupted") from None
 
@@ -303,9 +304,11 @@ runpy.run_module("edgekit", run_name="__main__")
 """
 
 
-def test_ctrl_c_that_a_package_loses_is_no_fault_of_edgekit(spot_bundle):
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_that_a_package_loses_is_no_fault_of_edgekit(spot_bundle, number):
     command = [sys.executable, "-c", _LOST, "inspect", str(spot_bundle)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    environment = {**os.environ, "NUMBER": number}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
 
 
