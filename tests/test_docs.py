@@ -96,6 +96,7 @@ _OF_OTHERS = {
         "--no-healthcheck",
         "--platform",
         "--restart",
+        "--security-opt",
         "--ulimit",
     ),  # Docker
     *("--image", "--strict"),  # release, twine
