@@ -144,8 +144,14 @@ def read_clip(path: Path, length: int = 9) -> list[npt.NDArray[np.uint8]]:
 
     if length < 1:
         raise UsageError(f"Expected at least one frame; found {length}.")
-    if not (is_there(path) and path.is_file()):
+    if not is_there(path):
         raise MediaError(f"Expected a video at {path}; there is none.", hint="Check the path.")
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise MediaError(
+            f"Expected the file of a video; {path} is {what}.",
+            hint=f"Name a video, or leave out {parameter('frames')}.",
+        )
     capture = cv2.VideoCapture(str(path))
     frames: list[npt.NDArray[np.uint8]] = []
     try:

@@ -188,6 +188,8 @@ def test_clip_that_cannot_be_read(tmp_path: Path) -> None:
     for missing in ("w.mp4", "long" * 100):
         with pytest.raises(MediaError, match="there is none"):
             read_clip(tmp_path / missing)
+    with pytest.raises(MediaError, match=r"Expected the file of a video; .* is a folder"):
+        read_clip(tmp_path)
 
 
 @pytest.mark.parametrize(
