@@ -648,6 +648,15 @@ def test_the_time_before_a_track_is_no_time_in_which_it_was_seen():
     assert linker.finish() == []
 
 
+def test_a_source_that_becomes_slower_than_a_pause_ends_its_tubes_once():
+    linker, closed = OnlineLinker(2, min_length=2), []
+    for time in [*(frame / 25 for frame in range(10)), *range(10, 70, 10)]:
+        update = linker.update(walking(0), time)
+        closed += update.closed
+    assert [(tube.start, tube.end) for tube in closed] == [(0, 9)]
+    assert [tube.start for tube in update.live] == [10]
+
+
 @pytest.mark.parametrize("rate", [25, 60, 240])
 @pytest.mark.parametrize(("seconds", "tubes"), [(3.9, 0), (4.1, 1)])
 def test_a_pause_of_four_seconds_ends_tubes_before_the_next_frame(rate, seconds, tubes):

@@ -9,9 +9,12 @@ import pytest
 pytest.importorskip("cryptography")
 
 from edgekit.bundle import Bundle, load_bundle
+from edgekit.bundle.signing import signer
+from edgekit.bundle.signing.public_keys import read_public_keys
 from edgekit.bundle.signing.signature import SIGNATURE
 from edgekit.bundle.signing.signer import sign_bundle
-from edgekit.errors import BadInputError, BundleError, OutputError, UsageError
+from edgekit.bundle.signing.signing_keys import SigningKey
+from edgekit.errors import BadInputError, BundleError, OutputError, SignatureError, UsageError
 
 
 def test_the_same_date_and_key_give_the_same_bytes(
@@ -79,3 +82,14 @@ def test_a_folder_that_cannot_be_written(
             sign_bundle(bundle.path, str(keys / "ann"))
     finally:
         bundle.path.chmod(0o700)
+
+
+def test_an_agent_that_signs_something_else(
+    bundle: Bundle, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_bundle(bundle.path, str(keys / "ann"))
+    (bob,) = read_public_keys(keys / "bob.pub")
+    monkeypatch.setattr(signer, "signing_key", lambda _: SigningKey(bob, lambda _: bytes(64)))
+    with pytest.raises(SignatureError, match="did not make this signature"):
+        sign_bundle(bundle.path, "agent:bob")
+    assert load_bundle(bundle.path, require_signature=keys / "ann.pub") == bundle
