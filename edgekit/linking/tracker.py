@@ -165,7 +165,8 @@ class OnlineLinker:
             pace = (seconds - self._seconds) * RATE / passed
             # Small jitter, and rates near that of the training, are ignored. Times that stand
             # still or run backwards carry no information.
-            if pace > _SHORTEST_STEP and not _SAME[0] <= pace <= _SAME[1]:
+            # Rounded, because 20 frames per second are at a limit, and their times are inexact.
+            if pace > _SHORTEST_STEP and not _SAME[0] <= round(pace, 6) <= _SAME[1]:
                 # A step that is long for its source is a pause; in a slow source each one is long.
                 slow = not 0 < self._pace < _LONGEST_PAUSE
                 elapsed = (min(pace, _LONGEST_PAUSE) if slow else pace) * looked

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,20 @@ def test_a_tube_takes_another_class_once_that_counts() -> None:
     assert shown == [[(0, 0, 0.6)], [(0, 0, 0.6)], [(0, 1, 0.3)]]
     assert told == [(0, 1, 0.3)]
     assert confirmed(frames, [ended(1, 0.5, track=1)])[1] == [(0, 1, 0.3)]
+
+
+@pytest.mark.parametrize(("labels", "chosen"), [([0, 1, 1], 1), ([1, 1, 0], 0), ([0, 2, 0], 0)])
+def test_a_tube_ends_with_the_best_boxes_of_the_class_that_was_shown(labels, chosen):
+    """The linker gives the tubes of a track best first; if none has that class, the best one."""
+    several = [
+        replace(ended(id, 0.5, label=label, track=1), boxes=np.full((4, 4), place))
+        for place, (id, label) in enumerate(zip((1, 8, 9), labels, strict=True))
+    ]
+    linker = ConfirmedLinker(Script([[live(1, 0.6)], [live(1, 0.5, label=1)]], several))
+    for _ in range(2):
+        linker.update(Detections.empty(2))
+    (tube,) = linker.finish()
+    assert (tube.label, tube.boxes[0, 0]) == (1, chosen)
 
 
 @pytest.mark.shared

@@ -572,6 +572,20 @@ def test_time_counts_and_not_the_number_of_frames(fps):
     assert lost + 1 == pytest.approx(max(1.2 * fps, 8), abs=1 if fps != 30 else 7)
 
 
+@pytest.mark.parametrize(
+    ("rate", "misses"), [(15, 19), (20, 30), (100 / 3, 30), (30, 30), (60, 73)]
+)
+@pytest.mark.parametrize("start", [0.0, 1.3, 1000.7, 7200.0])
+def test_when_a_tube_ends_does_not_depend_on_where_the_times_begin(rate, misses, start):
+    """Rates from 20 to 33 per second count as 25, also those at the limits."""
+    linker, lost = OnlineLinker(2, min_length=2), 0
+    for frame in range(40):
+        linker.update(walking(frame * 25 / rate), start + frame / rate)
+    while not linker.update(Detections.empty(2), start + (40 + lost) / rate).closed:
+        lost += 1
+    assert lost + 1 == pytest.approx(misses, abs=1)  # at 60 the sum of steps is at the limit
+
+
 @pytest.mark.parametrize("jump", [0.0, -7200.0, float("nan")])
 def test_times_that_cannot_be_are_passed_over(jump):
     linker, counted = OnlineLinker(2, min_length=2), OnlineLinker(2, min_length=2)

@@ -129,6 +129,11 @@ def test_segments_shorter_than_asked_are_left_out() -> None:
     ]
 
 
+def test_segments_without_a_score_are_left_out() -> None:
+    assert trim([path_of(0, 100, np.zeros((30, 2)))]) == []
+    assert len(trim([path_of(0, 100, np.full((30, 2), 1e-9))])) == 1
+
+
 def test_no_path_no_tube() -> None:
     assert trim([]) == []
 

@@ -91,9 +91,18 @@ def test_tubes_of_another_tracker():
     assert tube == LiveTube(9, 2, 0.5, [1, 2, 3, 4], 0, 0, 1)
     (tube,) = Tubes.from_supervision(Foreign(data={"hits": [4]}), NAMES)
     assert tube.hits == 4
-    for wrong in ({"tracker_id": None}, {"data": {"age": [1, 2]}}, {"data": {"hits": ["a"]}}):
-        with pytest.raises(UsageError, match=r"Expected (tracker_id|age|hits) to be "):
+    for wrong in (
+        {"tracker_id": None},
+        {"data": {"age": [1, 2]}},
+        {"data": {"hits": ["a"]}},
+        {"data": {"start": [1.5]}},
+    ):
+        with pytest.raises(UsageError, match=r"Expected (tracker_id|age|hits|start) to be "):
             Tubes.from_supervision(Foreign(**wrong), NAMES)
+    nothing = Foreign(
+        xyxy=np.zeros((0, 4)), confidence=np.zeros(0), class_id=np.zeros(0, int), tracker_id=None
+    )
+    assert list(Tubes.from_supervision(nothing, NAMES)) == []  # it has no ids without tubes
 
 
 LIVE = LiveTube(0, 1, 0.5, [0.0, 0.0, 1.0, 1.0], 0, 0, 3)

@@ -163,3 +163,11 @@ def test_a_blob_of_another_length_or_type_is_no_key(change) -> None:
     blob = PublicKey(bytes(range(32))).blob
     with pytest.raises(ValueError, match="not one of Ed25519"):
         PublicKey.from_blob(change(blob))
+
+
+@pytest.mark.parametrize("more", ["=", "=="])
+def test_a_key_has_one_spelling(more: str) -> None:
+    line = PublicKey(bytes(range(32))).line
+    assert PublicKey.from_line(line).line == line
+    with pytest.raises(ValueError, match="found a damaged key"):
+        PublicKey.from_line(line + more)
