@@ -51,9 +51,7 @@ __all__ = [
 SCHEMA = 1
 """Version of the layout that this EdgeKit writes, and the newest that it reads."""
 
-_WRITE_AGAIN = (
-    "Write them again with: edgekit run --save-detections, or edgekit eval --save-detections."
-)
+_WRITE_AGAIN = "Write them again with: edgekit eval BUNDLE --root FOLDER --save-detections FILE"
 # Detections of before there was a schema have none.
 _check_schema = partial(
     check_schema,
@@ -223,7 +221,7 @@ def _open(path: Path) -> _EncodedDetections:
     except OSError as error:
         raise AnnotationError(
             f"Cannot read the detections {path}: {error.strerror}.",
-            hint="Write them with: edgekit run --source VIDEO --save-detections FILE",
+            hint="Write them with: edgekit eval BUNDLE --root FOLDER --save-detections FILE",
         ) from error
     _check_schema(file.schema or 0, path=path)
     if not file.classes or len(set(file.classes)) != len(file.classes):

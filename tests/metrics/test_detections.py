@@ -396,3 +396,9 @@ def test_a_file_that_is_too_large_to_read_is_said_as_it_is_written(
         write_detections(tmp_path / "d.json.gz", saved)
         assert words in caplog.text
         assert bool(caplog.text) is bool(words)
+
+
+def test_a_missing_file_is_to_be_written_by_what_saves_annotations_too(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="No such file") as caught:
+        open_detections(tmp_path / "d.json")
+    assert "edgekit eval BUNDLE --root FOLDER --save-detections FILE" in caught.value.hint
