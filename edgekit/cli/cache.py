@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit._printable import size_text
+from edgekit._printable import plural, size_text
 from edgekit.cli.options.shared import common_options, emit_json, stdout_console
 
 if TYPE_CHECKING:
@@ -54,7 +54,10 @@ def info(folder: Path | None, as_json: bool) -> None:
         return
     console = stdout_console()
     count = sum(found.pieces.values())
-    console.print(f"{found.folder}: {size_text(found.size)} in {count} pieces", soft_wrap=True)
+    console.print(
+        f"{found.folder}: {size_text(found.size)} in {count} {plural('piece', count)}",
+        soft_wrap=True,
+    )
     for kind in sorted(found.pieces):
         text = f"  {kind:<12} {found.pieces[kind]:>5}   {size_text(found.sizes[kind])}"
         console.print(text)

@@ -62,6 +62,12 @@ def test_nothing_is_made_to_say_that_there_is_nothing(cache, run, capsys):
     assert "0 bytes in 0 pieces" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_single_piece(cache, capsys):
+    Store(cache).folder("check", key_of(2), lambda place: _write(place / "b", 700))
+    assert main(["cache", "info"]) == 0
+    assert " in 1 piece\n" in capsys.readouterr().out
+
+
 def test_the_size_is_reported_and_freed(cache, run, capsys):
     _fill(cache)
     kinds = {

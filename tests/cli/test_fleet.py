@@ -150,7 +150,9 @@ def test_only_devices_below_the_prefix_are_shown(mosquitto, publish, capsys, cap
 def test_addresses_that_cannot_be_are_refused(address, words, capsys):
     pytest.importorskip("paho.mqtt.client")
     assert main(["fleet", address, "--once"]) == 2
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert words in said
+    assert "BROKER mqtt" not in said
 
 
 def test_a_broker_that_is_not_there_or_does_not_answer_is_named(capsys):

@@ -55,7 +55,7 @@ class Broker:
             UsageError: The URL is not a valid broker address. The message does not quote the URL,
                 which may contain a password.
         """
-        hint = f"Write it like {f'{name} {_EXAMPLE}' if name else parameter('mqtt', _EXAMPLE)}"
+        hint = f"Write it like {_EXAMPLE if name else parameter('mqtt', _EXAMPLE)}"
         name = name or parameter("mqtt")
         try:
             parts = urlsplit(url)
