@@ -109,6 +109,11 @@ class TrainOptions:
                 f"{height}x{width}."
             )
         self._check_validation()
+        if self.name is not None and (self.name == ".." or Path(self.name).name != self.name):
+            raise UsageError(
+                f"Expected {parameter('name')} to be a name without folders; found {self.name!r}.",
+                hint=f"Name the folder of the run by {parameter('out', 'FOLDER')}.",
+            )
         if self.recipe == "distill" and self.teacher is None:
             raise UsageError(
                 f"{parameter('recipe', 'distill')} needs a trained network to learn from.",

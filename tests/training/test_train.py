@@ -159,6 +159,8 @@ def test_validation_on_other_clips(
             {"resume": True, "force": True},
             "resume and force cannot be used together: the first continues a run, and",
         ),
+        ({"name": "../x"}, "Expected name to be a name without folders; found '../x'."),
+        ({"name": ".."}, "Expected name to be a name without folders; found '..'."),
         ({"allow_partial": True}, "allow_partial works only with a checkpoint to start from."),
         ({"arch": "res18", "origin": "imagenet"}, "ImageNet weights for lite0, not for res18"),
     ],
