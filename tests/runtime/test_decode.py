@@ -273,6 +273,12 @@ def test_a_network_that_names_a_class_that_is_none_is_refused(
     assert found.scores.tolist() == [[0, 0, 0.5]]
 
 
+def test_a_score_over_one_by_rounding_is_taken() -> None:
+    rows = np.array([[0, 0, 9, 9, 1.005, 2]], np.float32)
+    found = decode({"detections": rows}, 3, LETTERBOX, top_k=5, stride=4)
+    assert found.scores.tolist() == [[0, 0, pytest.approx(1.005)]]
+
+
 @pytest.mark.parametrize("wrong", [1.5, 1e38, np.inf])
 def test_a_score_over_one_is_refused(wrong: float) -> None:
     rows = np.array([[0, 0, 9, 9, wrong, 2]], np.float32)

@@ -98,7 +98,9 @@ def test_limits_hold_around_where_noise_was_and_are_none_for_motion():
     assert found is not None
     assert (found > 4).sum() == 15 * 15
     assert 0 < found[0, 0] < found[30, 40]
-    largest[30, 40] = 60
+    largest[30, 40] = 23.9
+    assert limits(largest) is not None
+    largest[30, 40] = 24.1  # no noise changes a cell by more than 24 levels
     assert limits(largest) is None
 
 

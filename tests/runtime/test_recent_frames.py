@@ -195,6 +195,14 @@ def reencoded(images, gaps=()):
     ]
 
 
+@pytest.mark.parametrize(("change", "is_repeated"), [(25, True), (35, False)])
+def test_a_repeat_changes_by_less_than_a_third_of_what_a_new_picture_does(change, is_repeated):
+    levels = [0, 100] * 5 + [100 - change, 0, change, 100] * 5  # every second one is new
+    earlier = reencoded([np.full((64, 64, 3), level, np.uint8) for level in levels])
+    for n in range(10, 30, 2):
+        assert (earlier[n] is earlier[n - 1]) == is_repeated
+
+
 def test_a_repeat_of_the_first_picture_is_compared_with_itself():
     first = picture(0)
     recent = RecentFrames(0.04)
@@ -318,7 +326,9 @@ def test_frames_that_the_source_lost_leave_the_pair_to_the_nearest_that_came():
     assert partners(map(recent.add, given), given) == [None, 0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize(("step", "is_repeated"), [(0.2, True), (59.9, False), (60.5, True)])
+@pytest.mark.parametrize(
+    ("step", "is_repeated"), [(0.24, True), (0.26, False), (59.9, False), (60.5, True)]
+)
 def test_a_step_of_more_than_a_minute_is_not_believed(step, is_repeated):
     """A picture that came again at once is a repeated one, and one after a long time is not."""
     given = [
