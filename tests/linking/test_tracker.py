@@ -662,6 +662,21 @@ def test_the_time_before_a_track_is_no_time_in_which_it_was_seen():
     assert linker.finish() == []
 
 
+def test_a_pause_after_the_first_frame_of_a_source_without_times_ends_tubes():
+    linker = OnlineLinker(2, min_length=0)
+    linker.update(walking(0))
+    assert [tube.end for tube in linker.skip(101)] == [0]
+
+
+def test_frames_that_a_slow_source_may_have_given_faster_end_no_tube():
+    linker = OnlineLinker(2, min_length=2)
+    for frame in range(10):
+        linker.update(walking(0), frame / 2)
+    assert linker.skip(90) == []
+    update = linker.update(walking(0), 4.5 + 1.0)
+    assert ([tube.start for tube in update.live], update.closed) == ([0], [])
+
+
 def test_a_source_that_becomes_slower_than_a_pause_ends_its_tubes_once():
     linker, closed = OnlineLinker(2, min_length=2), []
     for time in [*(frame / 25 for frame in range(10)), *range(10, 70, 10)]:

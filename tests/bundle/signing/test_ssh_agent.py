@@ -100,6 +100,21 @@ def test_an_agent_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Confirm its question" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"\x05", "agent refused"),
+        (b"\x0e" + packed(packed(b"ssh-rsa", bytes(64))), "does not follow its protocol"),
+        (b"\x0e" + packed(packed(b"ssh-ed25519")), "does not follow its protocol"),
+    ],
+    ids=["refused", "another type", "cut"],
+)
+def test_an_answer_that_is_no_signature_of_the_key(answer: bytes, why: str) -> None:
+    wrong = pytest.raises(BadInputError, match=why)
+    with answering(packed(answer)), SshAgent() as connection, wrong:
+        connection.sign(KEY, b"text")
+
+
 @given(st.binary(max_size=60))
 @example(b"\x0c" + (1).to_bytes(4, "big") + packed(b"ssh-rsa", b"comment"))
 @example(b"\x0c\xff\xff\xff\xff")
