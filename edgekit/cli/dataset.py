@@ -31,8 +31,9 @@ _CORRECT = "Correct or remove what the list names, and run the command again."
 def command() -> None:
     """Inspect, check, convert or split annotated videos.
 
-    These commands read every layout that edgekit train and edgekit eval read, recognize it by the
-    files of the folder, and change nothing in the dataset.
+    These commands read every layout that edgekit train and edgekit eval read, and recognize it by
+    the files of the folder. None changes the videos. convert and split write files of annotations:
+    split to the folder of the dataset, unless --out names another. Only --force replaces files.
 
     Example: edgekit dataset inspect clips
     """
