@@ -182,7 +182,13 @@ def command(
             "--json and '--events -' both write to standard output.",
             hint="Write the events to a file: --events FILE",
         )
-    kept = {"folder": clips, "before": clip_before, "after": clip_after, **dict(clips_keep)}
+    limits = dict(clips_keep)
+    if len(limits) < len(clips_keep):
+        raise UsageError(
+            "--clips-keep was given twice as a size, or twice as an age.",
+            hint="Give it at most once as a size and once as an age.",
+        )
+    kept = {"folder": clips, "before": clip_before, "after": clip_after, **limits}
     options = _options_of(specs, kept, values)
     from edgekit.cli.running.interrupt import Stopper
 

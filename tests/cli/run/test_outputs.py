@@ -53,6 +53,13 @@ def test_an_option_without_the_one_that_it_belongs_to(words, said, capsys):
     assert f"{said}\nAdd --" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("twice", [("7d", "12h"), ("1GB", "2GB", "7d")])
+def test_two_limits_of_one_kind_for_clips(twice, tmp_path, capsys):
+    words = [word for limit in twice for word in ("--clips-keep", limit)]
+    assert run(["run", "clip.mp4", "--clips", str(tmp_path), *words]) == 2
+    assert "--clips-keep was given twice as a size, or twice" in capsys.readouterr().err
+
+
 def test_a_token_for_all_runs_of_a_machine(spot_bundle, spot_video, monkeypatch):
     monkeypatch.setenv("EDGEKIT_TOKEN", "a-long-token")
     assert run(["run", "--bundle", str(spot_bundle), "--source", str(spot_video(2))]) == 0
