@@ -15,6 +15,7 @@ from edgekit.errors import UsageError
 from edgekit.executors.opening import check_executor
 from edgekit.files.output_paths import refuse_unwritable, refuse_unwritable_folder
 from edgekit.linking.choices import COSTS, LINKS
+from edgekit.linking.registry import make_linker
 from edgekit.metrics.protocols import FRAMES, PROTOCOLS
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.bundle_choice import Named
@@ -84,6 +85,7 @@ class EvaluateOptions:
                 f"'{self.report.name}'.",
                 hint=f"For example: {parameter('report', 'report.html')}",
             )
+        self._check_linking()
         self._check_analysed()
         self._check_files()
         check_executor(self.workers, self.cluster)
@@ -126,6 +128,18 @@ class EvaluateOptions:
                 f"{parameter('root')}, {parameter('results')}, {parameter('clips')} and "
                 f"{parameter('save_detections')}.",
             )
+
+    def _check_linking(self) -> None:
+        """Refuses options that do not fit the linker, which links after hours of detection."""
+        make_linker(
+            self.link or PROTOCOLS[self.protocol].link,
+            1,
+            cost=self.cost,
+            max_misses=self.max_misses,
+            max_gap=self.max_gap,
+            delay=self.delay,
+            delay_seconds=self.delay_seconds,
+        )
 
     def _check_files(self) -> None:
         """Refuses outputs that would replace an input or each other."""

@@ -143,6 +143,11 @@ def test_other_videos_are_refused_before_any_is_processed(root: Path, tmp_path: 
         ({"root": "clips", "dataset": "csv"}, "Expected dataset to be one of json"),
         ({"root": "clips", "link": "mine"}, "Expected link to be one of edgekit, road"),
         ({"root": "clips", "cost": "low"}, "Expected cost to be one of score"),
+        # Before the annotations are read, which are not there.
+        ({"root": "clips", "cost": "similarity"}, "cost='similarity' works only with the linkers"),
+        ({"root": "clips", "link": "road", "max_gap": 1.0}, "max_gap=1.0 works only with the link"),
+        ({"root": "clips", "protocol": "published", "delay": 5}, "delay=5 works only with the li"),
+        ({"root": "clips", "max_misses": 5, "max_gap": 1.0}, "max_misses=5 and max_gap=1.0 cannot"),
         ({"root": "clips", "protocol": "x"}, "Expected protocol to be one of edgekit, published"),
         ({"root": "clips", "frames": "x"}, "Expected frames to be one of all, annotated"),
         ({"root": "clips", "split": 4}, "Expected split to be at least 1 and at most 3; found 4."),
