@@ -50,6 +50,16 @@ def group_pattern(text: str | None) -> re.Pattern[str] | None:
         ) from error
 
 
+def _check_pattern(pattern: re.Pattern[str], names: list[str]) -> None:
+    """Refuses a pattern that matches no name: each video would be a recording by itself."""
+    if names and not any(map(pattern.search, names)):
+        raise UsageError(
+            f"Expected {parameter('group')} to match names of videos; {pattern.pattern!r} matches "
+            f"none of {len(names)}, such as '{names[0]}'.",
+            hint="A name has its folders and its ending.",
+        )
+
+
 def split_truth(
     truth: Truth, share: float, *, seed: int = 0, pattern: re.Pattern[str] | None = None
 ) -> tuple[Truth, Truth]:
@@ -65,13 +75,15 @@ def split_truth(
         pattern: Regular expression that finds the recording in a name, as in ``recording_of``.
 
     Raises:
-        UsageError: The share is out of range.
+        UsageError: The share is out of range, or the pattern matches no name.
         AnnotationError: There are fewer than two recordings.
     """
     if not 0 < share < 1:
         raise UsageError(
             f"Expected {parameter('train')} to be more than 0 and less than 1; found {share}."
         )
+    if pattern is not None:
+        _check_pattern(pattern, [video.name for video in truth.videos])
     groups: dict[str, list[VideoTruth]] = defaultdict(list)
     for video in truth.videos:
         groups[recording_of(video.name, pattern)].append(video)

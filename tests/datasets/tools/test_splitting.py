@@ -77,6 +77,15 @@ def test_the_share_is_reached_and_the_seed_decides() -> None:
     assert {v.name for v in parts[0].videos} != {v.name for v in parts[1].videos}
 
 
+def test_a_pattern_that_matches_no_name_is_refused() -> None:
+    truth = Truth(["a"], [video(f"clip-{number}.mp4", 0) for number in range(4)])
+    words = r"none of 4, such as 'clip-0\.mp4'"
+    with pytest.raises(UsageError, match=words):
+        split_truth(truth, 0.5, pattern=re.compile(r"^(.*)-\d+$"))
+    with pytest.raises(AnnotationError, match="found 1 in 4 videos"):  # one recording
+        split_truth(truth, 0.5, pattern=re.compile(r"^(.*)-\d+"))
+
+
 def test_one_recording_cannot_be_divided() -> None:
     truth = Truth(["a"], [video(f"v_A_g01_c0{number}", 0) for number in (1, 2)])
     with pytest.raises(AnnotationError, match="at least two recordings to divide; found 1 in 2"):
