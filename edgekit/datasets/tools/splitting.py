@@ -46,7 +46,7 @@ def group_pattern(text: str | None) -> re.Pattern[str] | None:
         return None if text is None else re.compile(text)
     except re.error as error:
         raise UsageError(
-            f"Expected {parameter('group')} to be a regular expression; found {text!r}: {error}."
+            f"Expected {parameter('group')} to be a regular expression; found '{text}': {error}."
         ) from error
 
 
@@ -54,8 +54,8 @@ def _check_pattern(pattern: re.Pattern[str], names: list[str]) -> None:
     """Refuses a pattern that matches no name: each video would be a recording by itself."""
     if names and not any(map(pattern.search, names)):
         raise UsageError(
-            f"Expected {parameter('group')} to match names of videos; {pattern.pattern!r} matches "
-            f"none of {len(names)}, such as '{names[0]}'.",
+            f"Expected {parameter('group')} to match names of videos; '{pattern.pattern}' "
+            f"matches none of {len(names)}, such as '{names[0]}'.",
             hint="A name has its folders and its ending.",
         )
 
