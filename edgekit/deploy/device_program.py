@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import zlib
 from pathlib import Path
 
 __all__ = ["device_program", "starter"]
@@ -19,14 +20,17 @@ def starter(length: int) -> str:
     """
     return (
         '\'import sys;sys.stdout.write("edgekit-device %d.%d\\n" % sys.version_info[:2]);'
-        f"sys.stdout.flush();exec(sys.stdin.buffer.read({length}))'"
+        f'sys.stdout.flush();exec(__import__("zlib").decompress(sys.stdin.buffer.read({length})))\''
     )
 
 
-def device_program() -> str:
-    """Returns the source code of the program: its modules, made one after the other."""
+def device_program() -> bytes:
+    """Returns the compressed source code of the program: its modules, made one after the other.
+
+    It fits into a pipe, so sending it never waits for a device that says something else first.
+    """
     sources = {f"{_PROGRAM}.{name}": _source(name) for name in (*_MODULES, "agent")}
-    return (
+    program = (
         "import sys, types\n"
         "def make(name, text):\n"
         "    module = sys.modules[name] = types.ModuleType(name)\n"
@@ -38,6 +42,7 @@ def device_program() -> str:
         "    make(name, text)\n"
         f"sys.modules['{_PROGRAM}.agent'].main()\n"
     )
+    return zlib.compress(program.encode(), 9)
 
 
 def _source(name: str) -> str:

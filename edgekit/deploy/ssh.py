@@ -85,7 +85,7 @@ class DeviceConnection(Closing):
                 "Reaching a device needs the program ssh; found none.",
                 hint="Install OpenSSH: sudo apt install openssh-client",
             )
-        program = device_program().encode()
+        program = device_program()
         options = [word for option in _OPTIONS for word in ("-o", option)]
         command = f"{shlex.quote(python)} -c {starter(len(program))}"
         self._process = subprocess.Popen(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.deploy.content import input_content, send_content
+from edgekit.deploy.device_program import device_program
 from edgekit.deploy.ssh import DeviceConnection
 from edgekit.errors import BadInputError, HostError
 
@@ -38,6 +39,10 @@ def test_strange_answers(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(HostError, match=found):
         DeviceConnection("device")
+
+
+def test_the_program_fits_into_a_pipe_with_room_to_grow() -> None:
+    assert len(device_program()) < 1 << 15
 
 
 def test_errors_without_end_are_kept_up_to_their_beginning(
