@@ -341,3 +341,11 @@ def test_make_linker_passes_the_score_on(link):
         for _ in range(3):
             live = linker.update(seen).live
         assert len(live) == tubes
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_tube_is_not_shown_before_it_is_long_enough_to_end_as_one(link):
+    linker = make_linker(link, 2, min_hits=2, min_length=4)
+    seen = Detections(np.array([[10.0, 10, 40, 60]]), np.array([[0.8, 0.0]]))
+    assert [len(linker.update(seen).live) for _ in range(5)] == [0, 0, 0, 0, 1]
+    assert len(linker.finish()) == 1

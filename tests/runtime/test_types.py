@@ -32,6 +32,12 @@ def test_nothing_found():
     assert len(nothing[[]]) == len(nothing[:]) == len(nothing.filter(3, 0.5)) == 0
 
 
+def test_detections_have_at_most_65536_classes():
+    assert Detections.empty(1 << 16).scores.shape == (0, 1 << 16)
+    with pytest.raises(UsageError, match="classes to be .*65536; found 65537"):
+        Detections.empty((1 << 16) + 1)
+
+
 @st.composite
 def detections(draw, names=NAMES):
     """Boxes that differ, each with a score above 0 in some class."""
