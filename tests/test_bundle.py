@@ -388,6 +388,17 @@ def test_weights_in_other_files_are_refused(bundle: Bundle, tmp_path: Path, plac
         load_bundle(with_model(bundle, tmp_path, model.SerializeToString()))
 
 
+def test_weights_in_other_files_are_refused_wherever_the_model_is_listed(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    (tmp_path / "model").write_bytes(field(7, field(5, field(13, b"secret"))))
+    for beside in ("a", "z"):
+        files = {bundle.manifest.model: tmp_path / "model", beside: tmp_path / "notice"}
+        path = save_bundle(tmp_path / beside, bundle.manifest, files).path
+        with pytest.raises(BundleError, match="keeps weights in other files"):
+            load_bundle(path)
+
+
 def test_weights_in_other_files_are_found_wherever_a_model_can_have_weights() -> None:
     onnx = pytest.importorskip("onnx")
 

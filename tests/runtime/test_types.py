@@ -34,7 +34,7 @@ def test_nothing_found():
 
 def test_detections_have_at_most_65536_classes():
     assert Detections.empty(1 << 16).scores.shape == (0, 1 << 16)
-    with pytest.raises(UsageError, match="classes to be .*65536; found 65537"):
+    with pytest.raises(UsageError, match=r"classes to be .*65536; found 65537"):
         Detections.empty((1 << 16) + 1)
 
 

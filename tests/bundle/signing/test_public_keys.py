@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 from pathlib import Path
@@ -171,3 +172,15 @@ def test_a_key_has_one_spelling(more: str) -> None:
     assert PublicKey.from_line(line).line == line
     with pytest.raises(ValueError, match="found a damaged key"):
         PublicKey.from_line(line + more)
+
+
+@pytest.mark.parametrize("length", [0, 31, 32, 33])
+def test_a_pem_block_of_another_length_is_no_key(length: int) -> None:
+    content = bytes.fromhex("302a300506032b6570032100") + bytes(length)
+    text = base64.b64encode(content).decode()
+    block = f"-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n".encode()
+    if length == 32:
+        assert parse_public_keys(block, "keys") == (PublicKey(bytes(32)),)
+    else:
+        with pytest.raises(BadInputError, match="keys"):
+            parse_public_keys(block, "keys")

@@ -100,6 +100,13 @@ def test_an_agent_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Confirm its question" in caught.value.hint
 
 
+def test_an_answer_that_is_longer_than_those_of_openssh() -> None:
+    wrong = pytest.raises(BadInputError, match="does not follow its protocol")
+    size = 256 * 1024 + 1
+    with answering(size.to_bytes(4, "big")), SshAgent() as connection, wrong:
+        connection.identities()
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [

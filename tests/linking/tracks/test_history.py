@@ -98,3 +98,14 @@ def test_a_tube_of_few_processed_frames_is_limited_in_frames_too(others):
 def test_a_tube_of_each_frame_is_whole_up_to_the_limit(frames, limit, start):
     (tube,) = ended(256, [({0}, 0)] * frames, rate=25.0, still=False, limit=limit)
     assert (tube.start, tube.end) == (start, frames - 1)
+
+
+@pytest.mark.parametrize(("rate", "frames"), [(5.0, 10), (25.0, 50), (500.0, 50)])
+def test_a_stream_without_end_needs_a_table_for_what_is_remembered_only(rate, frames):
+    linker, sizes = OnlineLinker(2, history=50), []
+    found = Detections(SPOTS, np.full((len(SPOTS), 2), [0.8, 0.0]))
+    for frame in range(1500):
+        linker.update(found, frame / rate)
+        sizes.append(len(linker._history.table.id))
+    # Four rows for each of the frames; the table has room for twice as many, or for 256.
+    assert max(sizes) <= max(256, 2 * (4 * frames + 2 * 4))
