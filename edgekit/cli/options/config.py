@@ -16,7 +16,7 @@ import click
 
 from edgekit.cli.options.shared import F
 from edgekit.errors import OutputError, UsageError
-from edgekit.files.reading import read_regular
+from edgekit.files.reading import read_regular, without_mark
 
 __all__ = ["config_option", "read", "read_again"]
 
@@ -68,7 +68,7 @@ def read(path: Path, context: click.Context) -> dict[str, object]:
         import tomli as tomllib
 
     try:
-        text = read_regular(path, _MOST_BYTES).decode().replace("\r\n", "\n")
+        text = without_mark(read_regular(path, _MOST_BYTES)).decode().replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise UsageError(

@@ -54,6 +54,12 @@ def test_a_run_takes_its_options_from_a_file(written, spot_bundle, spot_video, t
     assert events.is_file()
 
 
+def test_a_file_of_an_editor_on_windows_is_read(tmp_path):
+    path = tmp_path / "edgekit.toml"
+    path.write_bytes(b'\xef\xbb\xbfscore = 0.25\r\nsource = "a.mp4"\r\n')
+    assert taken(path) == {"score": "0.25", "sources": ["a.mp4"]}
+
+
 def test_the_command_line_goes_before_the_file(written, spot_bundle, spot_video, capsys):
     path = written(f'source = "/nowhere"\nbundle = "{spot_bundle}"\nmax_frames = 5\n')
     words = ["--source", str(spot_video(12)), "--max-frames", "3", "--json"]

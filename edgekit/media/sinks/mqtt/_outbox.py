@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
@@ -20,7 +21,10 @@ from edgekit.files.schemas import check_schema
 
 __all__ = ["Outbox", "QueuedMessage", "check_name"]
 
+_LOG = logging.getLogger(__name__)
 _SCHEMA = 1
+_OTHER_FILES = ("", "-wal", "-journal")
+"""Endings of the files of a queue: its own, and those that SQLite adds."""
 _LONGEST_ENDING = "-journal"
 _SYNC_EVERY = 1.0
 _TABLE = "message (id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB, kind TEXT)"
@@ -30,6 +34,10 @@ _NUMBERS = "CREATE TABLE sqlite_sequence(name,seq)"
 
 _LONGEST = 1 << 24
 """Largest message in bytes; the longest tubes take a few hundred kilobytes."""
+
+
+class _DamagedError(sqlite3.DatabaseError):
+    """The file is a queue, and parts of it were overwritten."""
 
 
 class QueuedMessage(NamedTuple):
@@ -65,7 +73,8 @@ class Outbox(Closing):
 
     A message stays from ``add`` to ``remove``, even if the process is killed or the machine loses
     power. A power cut may lose messages of kind ``update`` of the last second. Above the size limit
-    the oldest messages of kind ``update`` are dropped first, then the oldest of any kind.
+    the oldest messages of kind ``update`` are dropped first, then the oldest of any kind. A damaged
+    queue is set aside, and a new one begins: nobody is near a device to remove it.
 
     Args:
         path: File of the queue, created if missing, in an existing folder, for its owner alone.
@@ -90,14 +99,35 @@ class Outbox(Closing):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
         make_private(path)
         with self._guarded():
-            self._base = sqlite3.connect(
-                path, timeout=0.0, isolation_level=None, check_same_thread=False
-            )
             try:
-                self._prepare()
-            except BaseException:
-                self._base.close()
-                raise
+                self._open()
+            except _DamagedError as error:
+                self._set_aside(error)
+                self._open()
+
+    def _open(self) -> None:
+        self._base = sqlite3.connect(
+            self._path, timeout=0.0, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._prepare()
+        except BaseException as error:
+            self._base.close()
+            if isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):
+                raise _DamagedError(*error.args) from error
+            raise
+
+    def _set_aside(self, error: _DamagedError) -> None:
+        kept = f"{self._path}.damaged"
+        for ending in _OTHER_FILES:
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self._path}{ending}").replace(f"{kept}{ending}")
+        _LOG.warning(
+            "The buffer %s is damaged: %s. The messages in it will not be sent; it is %s now.",
+            self._path,
+            error,
+            kept,
+        )
 
     def _prepare(self) -> None:
         # Only one process may use the file: two would send each other's messages.
@@ -120,6 +150,9 @@ class Outbox(Closing):
         self._base.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
         # Without it, a full queue is sorted for every message that is added.
         self._base.execute(f"CREATE INDEX IF NOT EXISTS {_INDEX}")
+        (check,) = self._base.execute("PRAGMA quick_check(1)").fetchone()
+        if check != "ok":
+            raise _DamagedError(check)
         found = self._base.execute(
             "SELECT COUNT(*), TOTAL(LENGTH(payload)), COALESCE(MAX(LENGTH(payload)), 0), "
             "TOTAL(typeof(topic) != 'text' OR typeof(payload) != 'blob' OR typeof(kind) != 'text' "
