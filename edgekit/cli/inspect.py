@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_PLACES = {"host": "outside the model", "graph": "in the model"}
+"""Words for the place of the cascade and of the decoding."""
+
 
 @click.command(name="inspect")
 @click.argument("bundle", type=BUNDLE, required=False)
@@ -99,9 +102,9 @@ def _show(bundle: Bundle, report: BundleReport) -> None:
         "input": f"{made.height}x{made.width} {made.colour_order}, {made.letterbox}, "
         f"mean {_numbers(made.mean)}, std {_numbers(made.std)}",
         "cascade": f"{cascade.kind}, {_interval(cascade)}, first frame "
-        f"{cascade.first_frame}, on the {cascade.place}",
+        f"{cascade.first_frame}, {_PLACES[cascade.place]}",
         "outputs": ", ".join(f"{out.name} {out.layout}" for out in manifest.outputs),
-        "decode": f"top {decode.top_k}, stride {decode.stride}, on the {decode.place}",
+        "decode": f"top {decode.top_k}, stride {decode.stride}, {_PLACES[decode.place]}",
         "classes": f"{len(manifest.classes)}: "
         + ", ".join(name.replace(" ", KEPT) for name in manifest.classes),
         "operators": counted,

@@ -51,7 +51,8 @@ def tensorrt() -> ModuleType:
         raise MissingDependencyError(
             "Running on TensorRT needs the package 'tensorrt', which cannot be imported "
             f"({error}).",
-            hint=f"Use {parameter('runtime', 'onnxruntime')} to run the same model on the CPU. On "
+            hint="To run the same model on the CPU, give run, eval or bench "
+            f"{parameter('runtime', 'onnxruntime')}. On "
             "a Jetson, make a virtual environment that has the system's packages (python3 -m venv "
             "--system-site-packages FOLDER), and run in it: "
             f"sudo apt install python3-libnvinfer && {install_line('jetson')}",

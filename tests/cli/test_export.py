@@ -67,6 +67,7 @@ def test_inspect_says_it_all(exported: Path, capsys: Any) -> None:
         "onnx, opset 20",
         "64x96 BGR",
         "rgb, frame gap 1",
+        "outside the model",
         "2: class0, class1",
         "7 Conv",
         "little.safetensors",

@@ -128,6 +128,7 @@ def test_inspect(exported: Bundle, jetson: Any, tmp_path: Path, capsys: Any) -> 
     shown = " ".join(capsys.readouterr().out.split())
     assert "accepted, by the tables" in shown
     assert "trtexec --onnx=" in shown
+    assert "stride 4, in the model" in shown
     model = onnx.load(exported.model_path)
     model.graph.node[0].name, model.graph.node[0].op_type = "odd", "Unique"
     del model.graph.node[0].attribute[:]
