@@ -112,7 +112,7 @@ def gather(
     Args:
         bundle: Float model.
         calib: Video, folder of videos or pictures, or list file; by default rendered clips, which
-            are annotated.
+            are annotated if the model has their classes.
         annotations: Folder with annotations.json and videos for evaluation; by default other frames
             of the calibration footage.
         store: Store that keeps the frames.
@@ -132,7 +132,8 @@ def gather(
             refuse_other_video(video)
     if calib is None:
         calib, rendered = rendered_clips(store, progress)
-        annotations = annotations or rendered
+        if annotations is None and _are_known(rendered, bundle):
+            annotations = rendered
     if is_there(calib / MANIFEST):
         raise UsageError(
             f"Expected {parameter('calib')} to name videos or pictures; {calib} is a bundle.",
@@ -160,6 +161,10 @@ def gather(
 
 def _dataset(bundle: Bundle, annotations: Path) -> Dataset:
     return in_classes_of(bundle.manifest.classes, read_truth("json", annotations))
+
+
+def _are_known(clips: Path, bundle: Bundle) -> bool:
+    return set(read_truth("json", clips).classes) <= set(bundle.manifest.classes)
 
 
 def _annotated(

@@ -28,6 +28,7 @@ from edgekit.errors import (
     OutputError,
     UsageError,
 )
+from edgekit.quantization import frames
 from edgekit.quantization.base import Recipe
 from edgekit.quantization.build import quantize_bundle, recipe_of
 from edgekit.quantization.frames import gather
@@ -305,6 +306,16 @@ def test_where_nothing_is_found_there_is_no_tube_as_ground_truth(bundle, tmp_pat
     sequences = find_sequences(tmp_path)
     _, evaluation = collect(bundle, sequences, store, samples=4, evaluated=4)
     assert TubesLoss(bundle, Dataset([], []), sequences, evaluation, store).measure(bundle) is None
+
+
+def test_a_model_of_other_classes_is_calibrated_with_rendered_clips_too(
+    spotter, footage, store, monkeypatch
+):
+    monkeypatch.setattr(frames, "rendered_clips", lambda store, progress: (footage, footage))
+    found = gather(spotter, None, None, store, samples=6)
+    assert found.truth is None
+    assert not found.dataset.videos
+    assert len(found.samples) == 6
 
 
 def test_a_bundle_is_no_footage(bundle, store):
