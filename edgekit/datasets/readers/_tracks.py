@@ -137,7 +137,9 @@ def linked_tubes(frames: Mapping[int, Sequence[tuple[int, Sequence[float]]]]) ->
             ((overlap, old, new)
              for old, (label, _, boxes) in enumerate(live)
              for new, (own, box) in enumerate(found)
-             if label == own and (overlap := _overlap(boxes[-1], box)) > 0),
+             # Most boxes of a crowd are beside each other, which two comparisons tell.
+             if label == own and box[0] < boxes[-1][2] and boxes[-1][0] < box[2]
+             and (overlap := _overlap(boxes[-1], box)) > 0),
             reverse=True,
         )  # fmt: skip
         following: dict[int, int] = {}
