@@ -37,6 +37,7 @@ class VideoScores:
     Attributes:
         name: Name of the video.
         length: Number of frames.
+        fps: Frames per second by which the tubes are linked; None if the linker counts frames.
         frames: Boxes that count for frame-AP.
         tubes: Tubes that count for video-AP.
         final: Final tubes, in 0-based pixels of the video.
@@ -46,6 +47,7 @@ class VideoScores:
 
     name: str
     length: int
+    fps: float | None
     frames: FrameMatches
     tubes: TubeMatches
     final: list[Tube]
@@ -80,7 +82,8 @@ def score_video(
     limit = (size[0] - rules.pixel, size[1] - rules.pixel)
     frames = _prepare(FrameDetections.of(video.detections, classes), scale, limit)
     truth = _truth(video.truth, scale)
-    tubes = _tubes(frames, classes, new_linker(frame_size=size).linker)
+    linker = new_linker(frame_size=size).linker
+    tubes = _tubes(frames, classes, linker)
     analysis = None
     if analyse:
         from edgekit.metrics.analysis.video import analyse_video
@@ -99,6 +102,7 @@ def score_video(
     return VideoScores(
         video.truth.name,
         video.truth.frames,
+        frames.fps if isinstance(linker, OnlineLinker) else None,
         match_frames(
             frames,
             truth,

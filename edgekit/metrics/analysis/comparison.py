@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isclose
 
 import numpy as np
 
@@ -32,6 +33,7 @@ _LOG = logging.getLogger(__name__)
 _ROUNDS = 1000
 _LEVEL = 0.95
 _LEAST_VIDEOS = 2
+_ROUNDED = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,13 @@ class Comparison:
         videos: Number of videos.
         frame_map: Difference of frame-mAP at "0.5".
         video_map: Difference of video-mAP at "0.2", "0.5", "0.75" and "0.5:0.95".
+        other_rates: Number of videos whose tubes are linked at different frame rates on both sides.
     """
 
     videos: int
     frame_map: dict[str, Difference]
     video_map: dict[str, Difference]
+    other_rates: int = 0
 
 
 def compare(
@@ -103,7 +107,10 @@ def compare(
     )
     video = {str(at): _difference(tubes[THRESHOLDS.index(at)]) for at in (0.2, 0.5, 0.75)}
     video["0.5:0.95"] = _difference(tubes[1:].mean(axis=0))
-    return Comparison(count, {"0.5": _difference(frames)}, video)
+    pairs = zip(this.videos, other.videos, strict=True)
+    # Saved rates are rounded, and a rate may be measured.
+    other_rates = sum(not isclose(a.fps or 1, b.fps or 1, rel_tol=_ROUNDED) for a, b in pairs)
+    return Comparison(count, {"0.5": _difference(frames)}, video, other_rates)
 
 
 def refuse_other_videos(truth: Truth, other: EvalResult) -> None:
@@ -222,6 +229,12 @@ def verdicts(comparison: Comparison, name: str) -> Sequence[str]:
         for figure, differences in named
         for at, one in differences.items()
     ]
+    if comparison.other_rates:
+        lines.append(
+            f"{comparison.other_rates} of {comparison.videos} videos are linked at another frame "
+            f"rate in {name}, which alone can change video-mAP. Detections that an earlier EdgeKit "
+            "saved have no rate and are linked as at 25 frames per second; save them again."
+        )
     if comparison.videos < FEW_VIDEOS:
         lines.append(
             f"With only {comparison.videos} videos the intervals are too narrow: "

@@ -12,6 +12,7 @@ from edgekit.metrics.analysis.comparison import Comparison, Difference, compare,
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.eval_result import EvalResult
 from edgekit.metrics.evaluate import evaluate
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.runtime.types import Array
 from tests.metrics.analysis.made import saved
 
@@ -111,6 +112,19 @@ def test_other_videos_cannot_be_compared(other, words) -> None:  # type: ignore[
     with pytest.raises(AnnotationError) as caught:
         compare(GOOD, evaluate(other()))
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize(("link", "expected"), [("edgekit", 2), ("road", 0)])
+def test_tubes_that_are_linked_at_another_rate_are_counted(link: str, expected: int) -> None:
+    ours, theirs = saved(5), saved(5)
+    for place, fps in ((0, 60.0), (1, 12.5), (2, 25.000001)):
+        video = ours.videos[place]
+        found = FrameDetections.of(video.detections, len(ours.classes), fps)
+        ours.videos[place] = replace(video, detections=found)
+    found = compare(evaluate(ours, link=link), evaluate(theirs, link=link))
+    assert found.other_rates == expected
+    told = [line for line in verdicts(found, "b.json") if "frame rate" in line]
+    assert [line.partition(" are")[0] for line in told] == ["2 of 5 videos"] * bool(expected)
 
 
 def test_one_video_cannot_be_drawn_from() -> None:
