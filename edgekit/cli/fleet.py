@@ -57,7 +57,7 @@ def command(
     the address, so that other users of this machine do not see the password.
 
     The table is renewed until Ctrl-C. It marks devices that are degraded (!), have stopped
-    reporting (?) or have lost the broker (x), and says why.
+    reporting (?), or have lost the broker or failed (x), and says why.
 
     Example: edgekit fleet mqtt://broker.example.com/site --once
     """

@@ -15,7 +15,7 @@ from edgekit.fleet.messages import StatusMessage, parse_status, shortened
 
 __all__ = ["DeviceReport", "DeviceState", "Fleet"]
 
-DeviceState: TypeAlias = Literal["ok", "starting", "degraded", "stale", "dead", "ended"]
+DeviceState: TypeAlias = Literal["ok", "starting", "degraded", "stale", "dead", "failed", "ended"]
 """State of a device; docs/fleet.md says when each holds."""
 
 _MOST_DEVICES = 1000
@@ -144,8 +144,7 @@ class Fleet:
         state: DeviceState = "ok"
         reasons: list[str] = []
         if message.state == "offline":
-            state = "ended" if message.reason == "ended" else "dead"
-            reasons = [] if state == "ended" else ["The broker lost its connection."]
+            state, reasons = _gone(message)
         elif seconds is None or seconds > _LATE * message.every:
             state = "stale"
             old = "Its last message is old, or its clock is wrong."
@@ -179,3 +178,12 @@ class Fleet:
         except (ValueError, TypeError, OverflowError):
             return None
         return self._clock() - seconds if seconds >= -_AHEAD else None
+
+
+def _gone(message: StatusMessage) -> tuple[DeviceState, list[str]]:
+    """Returns the state of a device that is offline, and its reasons."""
+    if message.reason == "ended":
+        return "ended", []
+    if message.reason == "failed":
+        return "failed", [f"An error ended it: {message.error or 'unknown'}"]
+    return "dead", ["The broker lost its connection."]

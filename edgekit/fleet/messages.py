@@ -41,7 +41,8 @@ class StatusMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         state: Whether the run is connected to the broker.
-        reason: Reason why it is not: ``ended`` or ``lost``.
+        reason: Reason why it is not: ``ended``, ``failed`` or ``lost``.
+        error: Error that ended the run; None without one.
         run: Identifier of the run.
         source: Name of the source.
         date: Date and time of the message by the clock of the device.
@@ -52,7 +53,8 @@ class StatusMessage(msgspec.Struct, frozen=True, kw_only=True):
         precision: Precision of the bundle.
         runtime: Name of the inference runtime.
         runtime_version: Version of the inference runtime.
-        health: State of the source: ``ok``, ``starting``, ``stalled``, ``lost`` or ``ended``.
+        health: State of the source: ``ok``, ``starting``, ``stalled``, ``lost``, ``ended`` or
+            ``failed``.
         rate: Processed frames per second.
         age: Median age of the frames at inference, in milliseconds.
         taken: Share of the frames of the source that were processed, from 0 to 1.
@@ -63,6 +65,7 @@ class StatusMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     state: Literal["online", "offline"]
     reason: str = ""
+    error: str | None = None
     run: str
     source: str = ""
     date: str = ""

@@ -43,7 +43,7 @@ class SourceActivity:
         self._recent: deque[_Moment] = deque(maxlen=_RECENT)
         self._last = clock()
         self._missed = 0
-        self._ended = False
+        self._ended = ""
 
     def start(self, info: RunInfo) -> None:
         """Registers the start of the run."""
@@ -62,9 +62,13 @@ class SourceActivity:
             self._recent.append(_Moment(self._last, self._missed, result.age))
             self._missed = 0
 
-    def end(self) -> None:
-        """Registers the end of the run."""
-        self._ended = True
+    def end(self, *, failed: bool = False) -> None:
+        """Registers the end of the run; only the first call counts.
+
+        Args:
+            failed: Whether an error ended it.
+        """
+        self._ended = self._ended or ("failed" if failed else "ended")
 
     @property
     def seconds_since_frame(self) -> float:
@@ -78,9 +82,9 @@ class SourceActivity:
 
     @property
     def status(self) -> str:
-        """State in a word: ``ok``, ``starting``, ``stalled``, ``lost`` or ``ended``."""
+        """State in a word: ``ok``, ``starting``, ``stalled``, ``lost``, ``ended`` or ``failed``."""
         if self._ended:
-            return "ended"
+            return self._ended
         if not self.health.connected:
             return "lost"
         if self.seconds_since_frame > (self._info or NO_RUN).patience(_PATIENCE):

@@ -77,8 +77,7 @@ class Pipeline:
             results do not change.
         lanes: Largest number of frames in the network at once, with ``overlap`` and if no frame may
             be dropped; the detector's limit also applies.
-        turn: Context held during each inference, if several pipelines share a network: a
-            ``FairSemaphore``.
+        turn: Context held during each inference if pipelines share a network: ``FairSemaphore``.
 
     Attributes:
         slot: Detector of the next frame.
@@ -183,6 +182,7 @@ class Pipeline:
             time.perf_counter() - begin,
             gate=None if self._options.gate is None else self._options.gate.summary(),
             away=None if self._reader is None else self._reader.away,
+            failures=failures,
         )
         try:
             self._sinks.tell(lambda sink: sink.end(summary))

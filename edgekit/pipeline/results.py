@@ -217,6 +217,7 @@ class RunSummary:
         skipped: Number of frames left out on purpose, by the reason of their gaps.
         motion_gate: What the gate has learnt; None if there was no gate.
         away: Reason why a live source gave nothing when the run ended; None if it did.
+        error: Error that ended the run; None without one.
     """
 
     frames: int
@@ -228,6 +229,7 @@ class RunSummary:
     skipped: Mapping[str, int] = field(default_factory=dict)
     motion_gate: GateSummary | None = None
     away: str | None = None
+    error: str | None = None
 
     @property
     def fps(self) -> float:
@@ -264,11 +266,20 @@ class RunCounts:
         if self.ages is not None and age is not None:
             self.ages.add(age / 1e3)
 
-    def summary(self, seconds: float, gate: GateSummary | None, away: str | None) -> RunSummary:
+    def summary(
+        self,
+        seconds: float,
+        *,
+        gate: GateSummary | None,
+        away: str | None,
+        failures: Sequence[BaseException],
+    ) -> RunSummary:
         """Returns the summary of a run that has ended."""
         ages = None if self.ages is None else self.ages.times()
+        error = next((each for each in failures if isinstance(each, Exception)), None)
+        words = getattr(error, "message", None) or (repr(error) if error else None)
         counted = (self.frames, self.dropped, seconds, self.clocks.times(), self.interrupted)
-        return RunSummary(*counted, ages, dict(self.skipped), gate, away)
+        return RunSummary(*counted, ages, dict(self.skipped), gate, away, words)
 
 
 def one_per_actor(tubes: Sequence[LiveTube]) -> list[LiveTube]:

@@ -105,7 +105,7 @@ class ServiceManager:
         rate = sum(part.activity.rate for part in parts if not part.ended)
         giving = states.count("ok")
         words = [f"{giving} of {len(parts)} sources give frames, {_figure(rate)} a second."]
-        for state in ("lost", "stalled"):
+        for state in ("failed", "lost", "stalled"):
             found = (part for part, its in zip(parts, states, strict=True) if its == state)
             words += [f"{state.capitalize()}: {part.name}." for part in found]
         bad = (sink for part in parts for sink in part.outputs() if sink.error)
@@ -179,6 +179,7 @@ class _WatchedSource(Sink):
 
     def end(self, summary: RunSummary) -> None:
         """Registers the end of the source."""
+        self.activity.end(failed=summary.error is not None)
         self.close()
 
     def close(self) -> None:

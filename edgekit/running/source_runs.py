@@ -206,7 +206,7 @@ class SourceRuns(Closing):
     def _note(self, number: int, error: EdgeKitError) -> None:
         run = self._runs[number]
         run.failure = error
-        _LOG.error("Source %d, %s, has ended. %s", number, run.source.name, error)
+        _LOG.error("Source %d, %s, has failed. %s", number, run.source.name, error)
 
     def _report_of(self, run: _SourceRun) -> SourceReport:
         files, frames, summary = run.options.files, run.options.frames, run.tally.summary

@@ -80,6 +80,8 @@ def test_a_broker_does_not_store_when_it_lost_a_device(fleet, clock):
     [
         ({"state": "offline", "reason": "lost"}, "dead", "lost its connection"),
         ({"state": "offline", "reason": "ended"}, "ended", ""),
+        ({"state": "offline", "reason": "failed", "error": "It broke."}, "failed", "It broke."),
+        ({"state": "offline", "reason": "failed"}, "failed", "ended it: unknown"),
         ({"health": "starting"}, "starting", ""),
         ({"health": "lost"}, "degraded", "source is lost"),
         ({"health": "stalled"}, "degraded", "gives no frames"),

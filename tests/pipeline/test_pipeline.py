@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
 import numpy as np
 import pytest
 
-from edgekit.errors import UsageError
+from edgekit.errors import MediaError, UsageError
 from edgekit.linking.published import LiveTube
 from edgekit.linking.registry import make_linker
+from edgekit.media.sinks.sink import Sink
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.reading.frame_reader import Pace
 from edgekit.pipeline.results import one_per_actor
@@ -246,6 +248,27 @@ def test_a_sink_that_fails_ends_the_run_and_the_others_are_ended(call):
     assert broken.calls[-1] == ("close", None)
     assert broken.calls[-2][0] == call
     assert [name for name, _ in sound.calls[-2:]] == ["end", "close"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (None, None),
+        (MediaError("It is damaged.", hint="Repair it."), "It is damaged."),
+        (ValueError("cable"), "ValueError('cable')"),
+        (KeyboardInterrupt(), None),
+    ],
+)
+def test_the_summary_that_sinks_get_says_what_error_ended_the_run(error, words):
+    class Ends(Sink):
+        def end(self, summary):
+            ended.append(summary.error)
+
+    ended = []
+    source = Source(frames(range(9)), error=error)
+    with contextlib.nullcontext() if error is None else pytest.raises(type(error)):
+        run(source, sink=Ends())
+    assert ended == [words]
 
 
 def test_a_source_that_fails_ends_the_run_in_order():

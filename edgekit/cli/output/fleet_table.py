@@ -19,8 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["fleet_text", "print_fleet"]
 
-_MARKS: dict[DeviceState, str] = {"degraded": "! ", "stale": "? ", "dead": "x "}
-_STATES: tuple[DeviceState, ...] = ("ok", "starting", "degraded", "stale", "dead", "ended")
+_MARKS: dict[DeviceState, str] = {"degraded": "! ", "stale": "? ", "dead": "x ", "failed": "x "}
+_STATES: tuple[DeviceState, ...] = (
+    "ok",
+    "starting",
+    "degraded",
+    "stale",
+    "dead",
+    "failed",
+    "ended",
+)
 _BUNDLE = 6
 _SHORTEST = 12
 _DIGEST = 8

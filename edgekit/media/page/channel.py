@@ -34,7 +34,7 @@ class ChannelHealth(TypedDict):
 
     Attributes:
         source: Name of the source.
-        status: ``ok``, ``starting``, ``stalled``, ``lost`` or ``ended``.
+        status: ``ok``, ``starting``, ``stalled``, ``lost``, ``ended`` or ``failed``.
         bundle: Name and SHA-256 of the bundle, and why the newest other bundle was refused.
         seconds_since_frame: Seconds since the newest frame.
         frames: Number of frames so far.
@@ -43,7 +43,7 @@ class ChannelHealth(TypedDict):
         gaps: Number of breaks in the stream, by their reason.
         connected: Whether the source gives frames.
         reconnects: Number of times that the source was lost and came back.
-        error: Reason why the source is not connected.
+        error: Reason why the source is not connected, or the error that ended it.
         sinks: Name, counts and errors of each sink.
     """
 
@@ -100,6 +100,7 @@ class Channel(Sink):
         self._began = clock()
         self._activity = SourceActivity(clock)
         self._ended = ""
+        self._error: str | None = None
         self._refused: str | None = None
         self._hellos = 1
         self._dropped = 0
@@ -175,7 +176,9 @@ class Channel(Sink):
 
     def end(self, summary: RunSummary) -> None:
         """Records how the run ended."""
-        self._finish("interrupted" if summary.interrupted else "over")
+        self._error = summary.error
+        how = "interrupted" if summary.interrupted else "over"
+        self._finish("failed" if summary.error else how)
 
     def close(self) -> None:
         """Records that the run failed, unless it has ended before."""
@@ -184,7 +187,7 @@ class Channel(Sink):
     def _finish(self, how: str) -> None:
         with self._lock:
             self._ended = self._ended or how
-            self._activity.end()
+            self._activity.end(failed=how == "failed")
 
     def health(self) -> ChannelHealth:
         """Returns the health of the source."""
@@ -203,7 +206,7 @@ class Channel(Sink):
                 "gaps": dict(self._broken),
                 "connected": source.connected,
                 "reconnects": source.reconnects,
-                "error": source.error,
+                "error": self._error or source.error,
                 "sinks": [
                     {
                         "name": s.name,

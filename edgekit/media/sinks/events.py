@@ -11,7 +11,7 @@
      "classes":[…], "error":…, "time":…}
     {"type":"lost", "events":n}
     {"type":"end", "frames":n, "dropped":m, "skipped":{reason:k}, "seconds":…, "stages":{…},
-     "age":{…}}
+     "age":{…}, "error":…}
 
 ``class`` is an index into ``classes``. Boxes are in pixels of the source. ``end`` of a tube is
 inclusive. ``index`` of a gap is the index of the frame after it. ``frames`` of a gap is the number
@@ -20,8 +20,9 @@ purpose, and counts them by reason. ``ms`` has the stages before ``emit``, which
 the line is written. ``time`` of the start event is the date and time in UTC. ``time`` of a frame is
 the seconds since the start of the source. ``age`` of a tube is the number of frames since its last
 detection. ``age`` of a frame, on live sources only, is the milliseconds from its capture to the
-start of its inference. ``age`` of the end event has percentiles and the mean of these. ``lost``,
-on live sources only, is the number of events missing before the next one. If a run has several
+start of its inference. ``age`` of the end event has percentiles and the mean of these, and its
+``error`` is the error that ended the run, if there was one. ``lost``, on live sources only, is the
+number of events missing before the next one. If a run has several
 sources, each event has ``source_index``, from 0, after its ``type``. After rotation, a new file
 repeats the start event with ``part``, from 1. ``bundle`` says that the run changed to another
 bundle, whose first frame is ``index``; or that it refused that bundle, with the reason in
@@ -186,6 +187,7 @@ class EventsSink(Sink):
                 "seconds": round(summary.seconds, 3),
                 "stages": stages_json(summary.stages),
                 **age_json(summary.age),
+                **({} if summary.error is None else {"error": summary.error}),
             }
         )
 

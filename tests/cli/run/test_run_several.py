@@ -103,13 +103,15 @@ def test_one_that_fails_leaves_the_others_going(spot_bundle, spot_video, tmp_pat
     done = subprocess.run([*map(str, command)], input=pipe, capture_output=True)
     assert done.returncode == 3
     words = done.stderr.decode()
-    assert words.startswith("Source 0, standard input, has ended. ")
+    assert words.startswith("Source 0, standard input, has failed. ")
     assert "Traceback" not in words
     report = json.loads(done.stdout)
     assert [source["frames"] for source in report["sources"]] == [3, 60]
     assert ["error" in source for source in report["sources"]] == [True, False]
-    for number in range(2):
-        assert events_of(tmp_path / f"e-{number}.jsonl")[-1]["type"] == "end"
+    ends = [events_of(tmp_path / f"e-{number}.jsonl")[-1] for number in range(2)]
+    assert [end["type"] for end in ends] == ["end", "end"]
+    assert "the word FRAME was expected" in ends[0]["error"]
+    assert "error" not in ends[1]
 
 
 def test_an_output_that_is_not_there_was_not_written(spot_bundle, spot_video, tmp_path):

@@ -244,6 +244,9 @@ def test_the_status_reports_the_rate_of_the_last_seconds_and_what_stalls(told):
     words = manager._words()
     assert words.startswith("0 of 2 sources give frames")
     assert words.endswith("Stalled: slow.")
+    slow.end(RunSummary(3, 0, 1.0, {}, error="It broke."))
+    slow.close()
+    assert manager._words() == "0 of 2 sources give frames, 0 a second. Failed: slow."
     assert reported_health(words)[:2] == ("silent", pytest.approx(0, abs=0.1))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.media.page.channel import Channel
 from edgekit.pipeline.bundle_change import BundleChange
-from edgekit.pipeline.results import FrameResult, Gap, RunInfo, SourceHealth
+from edgekit.pipeline.results import FrameResult, Gap, RunInfo, RunSummary, SourceHealth
 from edgekit.runtime.types import Detections, Frame
 
 EMPTY = Detections.empty(2)
@@ -33,6 +33,18 @@ def test_a_source_is_stalled_when_no_frame_comes_that_should(step, patience):
     assert channel.health()["status"] == "ok"
     now[0] += 0.2
     assert channel.health()["status"] == "stalled"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "ended"),
+    [(None, "ended", "over"), ("The disk is gone.",) + 2 * ("failed",)],
+)
+def test_a_source_that_an_error_ended_is_not_like_one_that_has_ended(error, status, ended):
+    channel = channel_of([100.0])
+    channel.end(RunSummary(1, 0, 1.0, {}, error=error))
+    channel.close()
+    state = channel.state()
+    assert (state["status"], state["ended"], state["error"]) == (status, ended, error)
 
 
 def test_the_run_does_not_wait_for_outputs_that_take_long_to_tell_their_health():

@@ -65,7 +65,7 @@ export class Figures {
     const size = frame ? frame.size : hello.size;
     const facts = [
       ["State", ...sourceState(state)],
-      ...(state.error && !state.connected ? [["", state.error, "error"]] : []),
+      ...(state.error && (state.ended === "failed" || !state.connected) ? [["", state.error, "error"]] : []),
       ["Picture", size[0] ? `${size[0]} × ${size[1]}, ${number(hello.fps)} FPS` : "–"],
       ["Frames", count(state.frames) + (hello.frames ? ` of ${count(hello.frames)}` : "")],
       ["Gaps", gaps.join(", ") || "none"],
@@ -88,7 +88,7 @@ export class Figures {
 }
 
 function sourceState(state) {
-  if (state.ended) return ["ended", ""];
+  if (state.ended) return state.ended === "failed" ? ["failed", "warn"] : ["ended", ""];
   const since = clock(state.seconds_since_frame);
   if (!state.connected) return [`lost ${since} ago, reconnecting`, "warn"];
   if (state.status === "starting") return ["connected, no frame yet", ""];

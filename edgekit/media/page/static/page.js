@@ -17,6 +17,7 @@ const PHASES = {
   lost: ["Connection lost", "bad", "Connection to the device lost", "Last heard {} ago. Trying again."],
   full: ["Full", "warn", "The device has as many viewers as it takes", "Trying again."],
   done: ["Ended", "", "This source has ended", "This is its last frame. Others go on."],
+  broken: ["Failed", "bad", "This source has ended with an error", "This is its last frame. Others go on."],
   over: ["Ended", "", "The run has ended", "This is its last frame. A new run appears here by itself."],
   failed: ["Failed", "bad", "The run has ended with an error", "This is its last frame. A new run appears here by itself."],
 };
@@ -81,8 +82,9 @@ function phase() {
 }
 
 function ending() {
-  if (link.isOpen && state.sources.some(({ status }) => status !== "ended")) return "done";
-  return state.ended === "failed" ? "failed" : "over";
+  const failed = state.ended === "failed";
+  if (link.isOpen && state.sources.some(({ status }) => !["ended", "failed"].includes(status))) return failed ? "broken" : "done";
+  return failed ? "failed" : "over";
 }
 
 function update() {

@@ -1,6 +1,6 @@
 // Lists the sources of the run, with the state of each, and marks the one that is shown.
 
-const TONES = { ok: "good", starting: "", ended: "", stalled: "bad", lost: "bad" };
+const TONES = { ok: "good", starting: "", ended: "", stalled: "bad", lost: "bad", failed: "bad" };
 
 export class Sources {
   // `choose` is called when the page's address names another source than before.

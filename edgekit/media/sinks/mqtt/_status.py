@@ -85,9 +85,14 @@ class RunStatus:
         }
         return self._message("online", figures)
 
-    def offline(self, reason: str) -> bytes:
-        """Returns the message of a run that is gone: ``ended`` or ``lost``."""
-        return self._message("offline", {"reason": reason})
+    def offline(self, reason: str, error: str | None = None) -> bytes:
+        """Returns the message of a run that is gone: ``ended``, ``failed`` or ``lost``.
+
+        Args:
+            reason: Reason in a word.
+            error: Error that ended the run; None without one.
+        """
+        return self._message("offline", {"reason": reason, **({"error": error} if error else {})})
 
     def _failing(self) -> list[str]:
         return [sink.name for sink in self._outputs() if sink.error]

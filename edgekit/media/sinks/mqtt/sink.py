@@ -208,7 +208,8 @@ class MqttSink(Sink):
         """Sends waiting messages for at most 5 seconds, then the last status."""
         if self._link is not None:
             self._note_dropped()
-            self._link.stop(self._status.offline("ended"), _LAST_SECONDS)
+            last = self._status.offline("failed" if summary.error else "ended", summary.error)
+            self._link.stop(last, _LAST_SECONDS)
             if self._outbox and self._link.trouble is None:
                 self._left = f"The MQTT broker {self._broker.place} did not answer at the end."
 

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -233,6 +234,17 @@ def test_another_bundle_loses_no_message_and_looks_like_no_outage(mosquitto, lis
     wait_until(lambda: {content["seq"] for _, content in found} == set(range(12)))
     wait_until(lambda: status[-1][1]["state"] == "offline")
     assert [content.get("reason") for _, content in status if "reason" in content] == ["ended"]
+
+
+def test_the_last_status_says_what_error_ended_the_run(mosquitto, listener, started):
+    broker = mosquitto()
+    status = listener(broker, "home/door/status")
+    sink = started(broker.url())
+    sink.end(replace(SUMMARY, error="The file is damaged."))
+    sink.close()
+    wait_until(lambda: status and status[-1][1]["state"] == "offline")
+    last = status[-1][1]
+    assert (last["reason"], last["error"]) == ("failed", "The file is damaged.")
 
 
 def test_the_broker_says_so_when_a_run_vanishes(mosquitto, listener, tmp_path):
