@@ -340,6 +340,48 @@ def test_what_unpacks_to_much_memory_is_refused_before(
         tracemalloc.stop()
 
 
+def _crowded(path: Path, videos: int) -> Path:
+    """Writes videos of two frames that nobody looked at and one of three boxes, with one class."""
+    crowd = {"boxes": [[0, 0, 1, 1]] * 3, "scores": [{}] * 3}
+    video = {"frames": 3, "detections": [None, None, crowd]}
+    return write(path, {"classes": ["a"], "videos": dict.fromkeys(map(str, range(videos)), video)})
+
+
+@pytest.mark.parametrize("block", [1, 1 << 20])
+@pytest.mark.parametrize("videos", [1, 3])
+def test_what_just_fits_into_memory_is_read_and_one_value_more_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, videos: int
+) -> None:
+    monkeypatch.setattr(_decoding, "_BLOCK", block)
+    monkeypatch.setattr(detections, "_MOST_MEMORY", 0)
+    path = _crowded(tmp_path / "d.json", videos)
+    values = videos * (3 * (4 + 1) + 3)  # each box has four corners and a score, each frame a count
+    monkeypatch.setattr(detections, "_LEAST_ARRAYS", 8 * values)
+    assert len(read_detections(path).videos) == videos
+    monkeypatch.setattr(detections, "_LEAST_ARRAYS", 8 * (values - 1))
+    if videos == 1:
+        with pytest.raises(AnnotationError, match="it has more boxes"):
+            open_detections(path).videos[0].load()
+    with pytest.raises(AnnotationError, match=f"video '{videos - 1}' are wrong: it has more boxes"):
+        read_detections(path)
+
+
+@pytest.mark.parametrize(("size", "room"), [(0, 256), (120, 239)])
+def test_a_large_file_leaves_less_memory_for_the_boxes_of_a_video(
+    tmp_path: Path, size: int, room: int
+) -> None:
+    path = tmp_path / "d.json.gz"
+    path.write_bytes(
+        gzip.compress(b'{"classes":["a"],"videos":{"v":{"frames":60000000,"detections":[]}')
+        + gzip.compress(b" " * (1 << 20)) * size
+        + gzip.compress(b"}}")
+        + bytes(2 << 20)  # EdgeKit refuses a file that unpacks to over 100 times its size
+    )
+    (stored,) = open_detections(path).videos
+    with pytest.raises(AnnotationError, match=f"than fit into {room} MiB beside the file"):
+        stored.load()
+
+
 def test_frames_that_nobody_announced_are_not_decoded_to_their_end(tmp_path: Path) -> None:
     path = tmp_path / "d.json"
     frames = ",".join(["null"] * 700_000 + ["no frame"])

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from edgekit.errors import UsageError
 from edgekit.pipeline.detector_slot import DetectorSlot
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Frame
@@ -54,3 +56,11 @@ def test_only_live_sources_look_for_pictures_that_were_encoded_again():
         slot.replace(Named("new", 0.08), ("new", ""))
         recent = slot.current.recent
         assert (recent.interval, recent.reencoded) == (0.08, live)
+
+
+@pytest.mark.parametrize("bundle", ["ab", ("ab",), ("ab", "1", "c"), ("ab", None), ["ab", "1"]])
+def test_a_bundle_is_a_name_and_a_checksum(bundle):
+    slot = DetectorSlot(Named("old"), ("old", ""))
+    with pytest.raises(UsageError, match="a tuple of name and SHA-256"):
+        slot.replace(Named("new"), bundle)
+    assert slot.current.bundle == ("old", "")

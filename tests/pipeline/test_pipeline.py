@@ -144,6 +144,14 @@ def test_frames_go_through_in_order_and_the_tube_closes_at_the_end():
     assert summary.fps == pytest.approx(10 / summary.seconds)
 
 
+def test_sinks_learn_the_bundle_the_source_and_the_smallest_score_at_the_start():
+    sink, _ = run(frames(range(2)), bundle=("model", "0ab1"), score=0.25)
+    info = sink.info
+    assert (info.bundle, info.bundle_sha256, info.classes) == ("model", "0ab1", ("walk", "run"))
+    assert (info.source, info.width, info.height, info.fps) == ("list", 64, 48, 25.0)
+    assert info.score == 0.25
+
+
 def test_tubes_are_shown_from_enough_detections_and_score_on():
     sink, _ = run(frames(range(6)), min_hits=4)
     assert [len(result.tubes) for result in sink.results] == [0, 0, 0, 1, 1, 1]
@@ -278,12 +286,13 @@ def test_a_source_that_fails_ends_the_run_in_order():
     assert sink.calls[-3:] == [("tube", 0), ("end", 9), ("close", None)]
 
 
-def test_a_live_source_keeps_the_newest_frame_and_counts_the_rest():
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_live_source_keeps_the_newest_frame_and_counts_the_rest(overlap):
     done = threading.Event()
 
     class Slow(Detector):
         def infer(self, inputs):
-            if len(self.seen) == 1:
+            if inputs["input"] is self.seen[0]:
                 assert done.wait(120)
             return inputs
 
@@ -297,10 +306,10 @@ def test_a_live_source_keeps_the_newest_frame_and_counts_the_rest():
             return frame
 
     detector = Slow()
-    sink, summary = run(Live(frames(range(30))), detector)
+    sink, summary = run(Live(frames(range(30))), detector, overlap=overlap)
     indices = [result.frame.index for result in sink.results]
     assert indices[-1] == 29
-    assert len(indices) <= 3
+    assert len(indices) <= 3 + overlap  # capture works one frame ahead
     assert summary.frames + summary.dropped == 30
     lost = sum(value[2] for name, value in sink.calls if name == "gap")
     assert lost == summary.dropped

@@ -124,7 +124,7 @@ def repaired_ap(entries: Entries, classes: int, kinds: Collection[ErrorKind] = (
         repairing all kinds gives 1.
     """
     labels, hits = entries.labels.copy(), entries.kinds == ErrorKind.CORRECT
-    wrong = np.isin(entries.kinds, [kind for kind in kinds if kind != ErrorKind.CORRECT])
+    wrong = np.isin(entries.kinds, list(kinds))
     free = ~entries.found(ErrorKind.CORRECT)
     able = wrong & np.isin(entries.kinds, _REPAIRABLE) & (entries.targets >= 0)
     able[able] = free[entries.targets[able]]

@@ -75,6 +75,21 @@ def _perfect(count: int) -> SavedDetections:
     return SavedDetections(list(CLASSES), videos)
 
 
+def test_shifts_are_those_of_tubes_at_the_working_point() -> None:
+    data = _perfect(6)
+    *videos, last = data.videos
+    # It begins too late to be correct, and scores too little to count.
+    late = [
+        replace(found, boxes=found.boxes[: len(found.boxes) * (number >= 20)],
+                scores=found.scores[: len(found.scores) * (number >= 20)] / 3)
+        for number, found in enumerate(last.detections) if found is not None
+    ]  # fmt: skip
+    count = sum(len(video.truth.tubes) for video in videos)
+    found = _analysis(SavedDetections(data.classes, [*videos, SavedVideo(last.truth, late)])).shifts
+    assert found is not None
+    assert (found.tubes, found.begin, found.end) == (count, [0.0] * 3, [0.0] * 3)
+
+
 def test_what_is_confused_is_in_the_matrix() -> None:
     found = _analysis(saved(12, right=0.5))
     counts = np.array(found.confusion.counts)
