@@ -27,10 +27,11 @@ import msgspec
 import numpy as np
 
 from edgekit.datasets._faults import leaving_out_faults
+from edgekit.datasets._locations import place_below
 from edgekit.datasets._parts import is_outdated, missing_part, other_part
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.files.json_arrays import Name, boxes_in, name_limit
-from edgekit.files.reading import path_below, read_regular, without_mark
+from edgekit.files.reading import read_regular, without_mark
 from edgekit.files.schemas import check_schema, schema_in
 from edgekit.runtime.types import Array
 
@@ -251,7 +252,7 @@ def _video(
             _check_boxes(path, which, tube.start, boxes, size)
             tubes.append(TruthTube(tube.label, tube.start, boxes))
     try:
-        place = path_below(path.parent, name)
+        place = place_below(path.parent, name)
     except ValueError as error:
         raise _wrong(path, where, str(error)) from error
     return VideoTruth(name, video.frames, *size, tubes, video.label, place)

@@ -20,12 +20,11 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from edgekit.datasets._faults import leaving_out_faults
-from edgekit.datasets._locations import pictures_in, places_among
+from edgekit.datasets._locations import pictures_in, place_below, places_among
 from edgekit.datasets._parts import part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
 from edgekit.datasets.readers._tracks import TrackFiller, linked_tubes
-from edgekit.files.reading import path_below
 
 __all__ = ["read_coco_video"]
 
@@ -193,10 +192,10 @@ def _given_places(path: Path, images: Sequence[_Image]) -> list[int]:
 
 def _path_of(root: Path, name: str) -> Path:
     for folder in _FOLDERS:
-        path = path_below(root / folder, name)
+        path = place_below(root / folder, name)
         if path.exists():
             return path
-    return path_below(root, name)
+    return place_below(root, name)
 
 
 def _tubes(

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from edgekit.datasets._faults import leaving_out_faults
-from edgekit.datasets._locations import VideoFinder, visible_files
+from edgekit.datasets._locations import VideoFinder, place_below, visible_files
 from edgekit.datasets._parts import missing_part, of_part, part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin
@@ -31,7 +31,6 @@ from edgekit.datasets.readers._tracks import TrackError, TrackFiller, upright
 from edgekit.datasets.readers._xml import UnreadableXml, parse
 from edgekit.datasets.video_facts import facts_of
 from edgekit.errors import AnnotationError, MediaError
-from edgekit.files.reading import path_below
 
 __all__ = ["read_cvat"]
 
@@ -176,7 +175,7 @@ def _video(
     named = PurePosixPath(file.facts.get("source") or origin.path.stem).name
     name = named
     with contextlib.suppress(ValueError):  # ``path_of`` raises it again
-        if (beside := path_below(origin.path.parent, named)).exists():
+        if (beside := place_below(origin.path.parent, named)).exists():
             name = str(beside.relative_to(root))
         frames += _rest_of_step(finder.path_of(name), frames, file.facts.get("frame_filter", ""))
     video = origin.video(name, frames, size, tubes, finder.path_of)

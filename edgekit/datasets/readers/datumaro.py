@@ -20,13 +20,12 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from edgekit.datasets._faults import leaving_out_faults
-from edgekit.datasets._locations import VIDEO_ENDINGS, pictures_in, places_among
+from edgekit.datasets._locations import VIDEO_ENDINGS, pictures_in, place_below, places_among
 from edgekit.datasets._parts import files_of_part, part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin
 from edgekit.datasets.readers._tracks import TrackFiller, linked_tubes, upright
 from edgekit.errors import AnnotationError
-from edgekit.files.reading import path_below
 
 __all__ = ["read_datumaro"]
 
@@ -200,5 +199,5 @@ def _path_of(root: Path, subset: str, folder: str) -> Path:
     own = folder or subset
     tried = [("images", f"{subset}/{folder}".rstrip("/")), ("images", own)]
     tried += [(place, own + ending) for place in ("", "videos") for ending in VIDEO_ENDINGS]
-    paths = [path_below(root / place if place else root, name) for place, name in tried]
+    paths = [place_below(root / place if place else root, name) for place, name in tried]
     return next((path for path in paths if path.exists()), paths[0])

@@ -15,14 +15,15 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
+from unicodedata import normalize
 
 from edgekit.classes import CLASS_LISTS
 from edgekit.datasets._faults import leaving_out_faults
-from edgekit.datasets._locations import VideoFinder, visible_files
+from edgekit.datasets._locations import VideoFinder, place_below, visible_files
 from edgekit.datasets.annotations import Truth, VideoTruth
 from edgekit.datasets.readers._origin import Origin
 from edgekit.datasets.readers._tracks import TrackError, linked_tubes
-from edgekit.files.reading import path_below, read_regular, without_mark
+from edgekit.files.reading import read_regular, without_mark
 
 __all__ = ["read_yowo"]
 
@@ -74,7 +75,8 @@ def _classes(root: Path, names: list[str]) -> list[str]:
         found = {path.name for path in (root / "labels").iterdir() if path.is_dir()}
     except OSError:
         found = set()
-    found |= {name.partition("/")[0] for name in names}
+    # A folder and the list may write an accented letter in different ways.
+    found = {normalize("NFC", name) for name in (*found, *(n.partition("/")[0] for n in names))}
     for published in (CLASS_LISTS["ucf24"], CLASS_LISTS["jhmdb21"]):
         if found <= set(published):
             first = _first_label(root, names)
@@ -88,7 +90,7 @@ def _first_label(root: Path, names: list[str]) -> tuple[str, int] | None:
     """Returns the folder and the class number of a box; None if there is no readable one."""
     for name in names[:10]:
         with contextlib.suppress(ValueError, OSError, IndexError):
-            for file in visible_files(path_below(root / "labels", name), "*.txt"):
+            for file in visible_files(place_below(root / "labels", name), "*.txt"):
                 if words := without_mark(read_regular(file, _MOST_LABELS)).split():
                     return name.partition("/")[0], int(words[0])
     return None
@@ -96,7 +98,7 @@ def _first_label(root: Path, names: list[str]) -> tuple[str, int] | None:
 
 def _video(root: Path, name: str, classes: int, finder: VideoFinder) -> VideoTruth:
     try:
-        folder = path_below(root / "labels", name)
+        folder = place_below(root / "labels", name)
         files = sorted(path for path in folder.iterdir() if path.suffix == ".txt")
         files = [path for path in files if not path.name.startswith(".")]
         path = finder.path_of(name)
