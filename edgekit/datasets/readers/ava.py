@@ -18,6 +18,7 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from edgekit.datasets._faults import leaving_out_faults
@@ -154,21 +155,21 @@ def _video(
     tubes: list[TruthTube] = []
     for (person, action), keys in sorted(tracks.items()):
         several = _several(keys)
-        if person and several is not None:
+        if person and several:
             origin.leave_out(
                 f"boxes of {where}, action {action}, person {person}: there are several at second "
-                f"{several:g}, and the last one is taken",
+                f"{_some(several)}, and the last one is taken",
                 "Give each person a number of its own.",
             )
-        elif several is not None:
+        elif several:
             raise origin.wrong(
-                f"action {action} has several boxes at second {several:g}, and no person tells "
-                "them apart",
+                f"action {action} has several boxes at second {_some(several)}, and no person "
+                "tells them apart",
                 where,
                 hint="Add the number of the person to each line, as its eighth value.",
             )
         spans: list[list[_Key]] = []
-        for second, box in sorted(key for key in keys if key[0] <= end):
+        for second, box in sorted((key for key in keys if key[0] <= end), key=itemgetter(0)):
             if not spans or second - spans[-1][-1][0] > _GAP:
                 spans.append([])
             spans[-1].append((second, box))
@@ -184,10 +185,10 @@ def _video(
     return origin.video(name, facts.frames, (width, height), tubes, lambda _: path)
 
 
-def _several(keys: list[_Key]) -> float | None:
-    """Returns the first second with different boxes; None if there is none."""
+def _several(keys: list[_Key]) -> list[float]:
+    """Returns the seconds with different boxes."""
     known: dict[float, list[float]] = {}
-    return next((second for second, box in keys if known.setdefault(second, box) != box), None)
+    return [second for second, box in keys if known.setdefault(second, box) != box]
 
 
 def _span(seconds: list[float], duration: float) -> tuple[float, float]:
@@ -199,12 +200,17 @@ def _span(seconds: list[float], duration: float) -> tuple[float, float]:
 
 def _past(end: float, late: list[float]) -> str:
     """Describes the boxes of keyframes that are later than the end of their video."""
-    found = [f"{second:g}" for second in dict.fromkeys(late)]
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return (
         f"it ends at second {end:.2f}, and {len(late)} of its boxes are later, at second "
-        f"{', '.join(found[:_SHOWN])}{more}"
+        f"{_some(late)}"
     )
+
+
+def _some(seconds: list[float]) -> str:
+    """Names the first of some seconds, and counts the others."""
+    found = [f"{second:g}" for second in dict.fromkeys(seconds)]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"{', '.join(found[:_SHOWN])}{more}"
 
 
 def _pixels(box: list[float], width: int, height: int) -> list[float]:
