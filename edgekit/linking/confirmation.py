@@ -114,6 +114,18 @@ class ConfirmedLinker:
         keep = {tube.id for tube in live if tube.id in self._known or tube.score >= self._score}
         return self._ended(self.linker.hold(frames, keep))
 
+    def wait(self, seconds: float, fps: float) -> list[Tube]:
+        """Ends all tubes if no frame came for longer than any of them can survive.
+
+        Args:
+            seconds: Seconds since the source was lost.
+            fps: Frames per second of the source.
+
+        Returns:
+            The confirmed tubes that end.
+        """
+        return self.finish() if seconds > self.linker.longest_pause(fps) else []
+
     def resize(self, frame_size: tuple[int, int]) -> list[Tube]:
         """Ends all tubes, and continues in frames of another width and height."""
         return self._ended(self.linker.resize(frame_size))

@@ -175,6 +175,14 @@ class TubeLinker:
         self._frame += frames - steps
         return closed
 
+    def longest_pause(self, fps: float) -> float:
+        """Returns the largest number of seconds without a frame that a path can survive.
+
+        Args:
+            fps: Frames per second of the source.
+        """
+        return (self._max_misses + 1) / fps
+
     def finish(self) -> list[LinkedPath]:
         """Ends all live paths; returns those long enough, by class and then by rank."""
         live, self._live = self._live, self._live[:0]

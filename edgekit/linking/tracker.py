@@ -128,6 +128,14 @@ class OnlineLinker:
         # Of a fast source these frames are less time; of a slow one, the next frame says how much.
         return self.finish() if waited * min(1.0, self._pace) > _LONGEST_PAUSE else []
 
+    def longest_pause(self, fps: float) -> float:
+        """Returns the largest number of seconds without a frame that a track can survive.
+
+        Args:
+            fps: Frames per second of the source.
+        """
+        return max(_LONGEST_PAUSE / RATE, 2.0 / fps)
+
     def hold(self, frames: int, keep: Collection[int] | None = None) -> list[Tube]:
         """Skips ``frames`` frames without motion: no time passes for the tracks.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping
@@ -52,8 +53,16 @@ class Work:
     age: float | None = None
     error: BaseException | None = None
 
-    def infer(self) -> None:
-        """Runs the network; an error is stored, because the gap before it is reported first."""
+    def infer(self, scheduler: CaptureScheduler | None = None) -> None:
+        """Runs the network; an error is stored, because the gap before it is reported first.
+
+        Args:
+            scheduler: Scheduler that has to know when inference begins and ends; None for none.
+        """
+        with contextlib.nullcontext() if scheduler is None else scheduler.inference():
+            self._infer()
+
+    def _infer(self) -> None:
         if self.frame is None or self.error is not None:
             return
         detector = self.installed.detector

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable
 from dataclasses import replace
+from functools import partial
 
 from edgekit.errors import UsageError
 from edgekit.linking.confirmation import MIN_HITS, SCORE
@@ -73,8 +74,8 @@ class Pipeline:
         duration: Seconds of the source after which to stop.
         max_frames: Number of frames after which to stop.
         patience: Seconds without a frame after which EdgeKit reconnects a live source.
-        overlap: Whether to work in three threads: capture and cascade, network, and the rest. The
-            results do not change.
+        overlap: Whether three threads do capture and cascade, network, and the rest. The results
+            do not change.
         lanes: Largest number of frames in the network at once, with ``overlap`` and if no frame may
             be dropped; the detector's limit also applies.
         turn: Context held during each inference if pipelines share a network: ``FairSemaphore``.
@@ -205,14 +206,7 @@ class Pipeline:
         )
         self._sinks.tell(lambda sink: sink.start(info))
         reader = self._reader = open_reader(
-            source,
-            self._stop,
-            newest=options.latest,
-            realtime=options.realtime,
-            patience=options.patience,
-            duration=options.duration,
-            recent=self._shown.recent,
-            sampling=options.sampling,
+            source, self._stop, options, recent=self._shown.recent, waiting=self._wait
         )
         scheduler = CaptureScheduler(self._stop) if options.latest and options.overlap else None
         capture = Capture(
@@ -239,19 +233,25 @@ class Pipeline:
     def _inferred(
         self, capture: Iterable[Work], scheduler: CaptureScheduler | None
     ) -> Generator[Work]:
-        def infer(work: Work) -> None:
-            with scheduler.inference() if scheduler is not None else contextlib.nullcontext():
-                work.infer()
-
         options, turn = self._options, self._options.turn
         if options.overlap:
+            infer = partial(Work.infer, scheduler=scheduler)
             size, lanes = 1 if options.latest else _AHEAD, options.lanes
-            yield from overlapped(iter(capture), infer, size=size, lanes=lanes, turn=turn)
+            yield from overlapped(
+                iter(capture), infer, size=size, lanes=lanes, turn=turn, waiting=self._wait
+            )
             return
         for work in capture:
             with turn:
-                infer(work)
+                work.infer()
             yield work
+
+    def _wait(self) -> None:
+        """Ends the tubes of a lost source that no frame can continue, in the thread that links."""
+        health = self.health()
+        if not (health.connected or self.slot.current.frames):
+            gone = time.monotonic() - health.since
+            self._sinks.tubes(self._linker.wait(gone, health.fps or self._source.fps))
 
     def _complete(self, work: Work) -> None:
         for gap in work.gaps:

@@ -116,6 +116,9 @@ class FrameLinker(Protocol):
     def hold(self, frames: int) -> Sequence[Tube]:
         """Skips frames that are not processed because nothing moved in them."""
 
+    def wait(self, seconds: float, fps: float) -> Sequence[Tube]:
+        """Ends all tubes if the source has been lost for longer than any of them can survive."""
+
     def resize(self, frame_size: tuple[int, int]) -> Sequence[Tube]:
         """Ends all tubes, and continues in frames of another size."""
 

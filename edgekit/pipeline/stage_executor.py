@@ -47,6 +47,13 @@ class _Handover(Generic[T]):
                 self._changed.wait()
             return not self._closed
 
+    def is_ready(self) -> bool:
+        """Waits a moment for the next item or the end; returns whether ``take`` would not wait."""
+        with self._changed:
+            if not (self._next in self._items or self._closed):
+                self._changed.wait(_POLL)
+            return self._next in self._items or self._closed
+
     def put(self, item: T, place: int) -> None:
         with self._changed:
             self._items[place] = item
@@ -90,6 +97,7 @@ def overlapped(
     size: int,
     lanes: int = 1,
     turn: AbstractContextManager[object] = NO_TURN,
+    waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[T]:
     """Yields ``items`` after ``step`` was called on each; both work ahead of the consumer.
 
@@ -105,6 +113,7 @@ def overlapped(
         size: Largest number of items that wait for ``step``, and that wait after it.
         lanes: Largest number of items in ``step`` at once.
         turn: Context that is held during each ``step``.
+        waiting: Function called a few times per second while no item is ready, by the consumer.
     """
     executor = _Executor(items, step, size=size, lanes=lanes, turn=turn)
     advancing = threading.Thread(target=executor.advance, name="edgekit-cascade", daemon=True)
@@ -115,7 +124,11 @@ def overlapped(
     for thread in (advancing, *working):
         thread.start()
     try:
-        while (taken := executor.after.take()) is not None:
+        while True:
+            while not executor.after.is_ready():
+                waiting()
+            if (taken := executor.after.take()) is None:
+                break
             if isinstance(taken[1], _Raised):
                 raise taken[1].error
             yield taken[1]

@@ -147,11 +147,13 @@ class MjpegServer:
         frozen: While it is set, nothing is sent.
         freezes_after: Number of frames of each connection after which it freezes; None for never.
         size: Width and height of its pictures.
+        images: Pictures that it shows again and again; None for grey ones.
     """
 
     def __init__(self) -> None:
         self.freezes_after: int | None = None
         self.size = (128, 96)
+        self.images: list[np.ndarray] | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/camera.mjpg"
@@ -198,6 +200,8 @@ class MjpegServer:
             while self.frozen.is_set():
                 time.sleep(0.01)
             image = np.full((*self.size[::-1], 3), number % 250, np.uint8)
+            if self.images is not None:
+                image = self.images[number % len(self.images)]
             jpeg = cv2.imencode(".jpg", image)[1].tobytes()
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             stream.write(head.encode() + jpeg + b"\r\n")

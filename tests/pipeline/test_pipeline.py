@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import MediaError, UsageError
+from edgekit.linking import tracker
 from edgekit.linking.published import LiveTube
 from edgekit.linking.registry import make_linker
 from edgekit.media.sinks.sink import Sink
@@ -19,6 +20,7 @@ from edgekit.runtime.cascade import Cascade
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Detections, Frame
 from edgekit.tracker import Tracker
+from tests.waiting import LIMIT
 
 
 class Source:
@@ -331,6 +333,41 @@ def test_frames_of_a_live_source_have_an_age_at_inference():
     assert summary.age.mean == pytest.approx(np.mean([result.age for result in sink.results]))
     sink, summary = run(frames(range(9)))
     assert {result.age for result in sink.results} == {summary.age} == {None}
+
+
+@pytest.mark.parametrize("link", ["edgekit", "road"])
+@pytest.mark.parametrize("overlap", [False, True])
+def test_the_tubes_of_a_lost_source_end_while_it_is_away(monkeypatch, overlap, link):
+    class Camera(Source):
+        live = reopens = True
+
+        def __init__(self, indices, later=None):
+            super().__init__(frames(indices), error=MediaError("The cable is out."))
+            self._later = later
+
+        def reopened(self):
+            assert ended.wait(LIMIT)
+            return self._later
+
+    class Stops(Recorder):
+        def tube(self, tube):
+            super().tube(tube)
+            ended.set()
+
+        def gap(self, gap):
+            super().gap(gap)
+            pipeline.stop()
+
+    ended, sink = threading.Event(), Stops()
+    monkeypatch.setattr(tracker, "_LONGEST_PAUSE", 1)
+    linker = make_linker(link, 2, min_length=2)
+    camera = Camera(range(9), Camera(range(5)))
+    options = {"overlap": overlap, "drop_policy": "none"}
+    pipeline = Pipeline(camera, Detector(), linker, [sink], **options)
+    assert pipeline.run().away is None
+    kinds = [name for name, _ in sink.calls]
+    assert kinds[: kinds.index("gap")] == ["start", *9 * ["frame"], "tube"]
+    assert (sink.tubes[0].start, sink.tubes[0].end) == (0, 8)
 
 
 def test_an_error_of_a_live_source_is_raised():

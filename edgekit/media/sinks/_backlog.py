@@ -120,15 +120,19 @@ class CallQueue:
         """Counts a call that is not put; the next one carries the number."""
         self._dropped += 1
 
-    def take(self) -> SinkCall | None:
-        """Waits for the next call and removes it; returns None if the queue is over."""
+    def take(self, seconds: float | None = None) -> SinkCall | None:
+        """Waits for the next call and removes it; returns None if the queue is over.
+
+        Args:
+            seconds: Seconds without a call after which the call ``idle`` is returned; None waits.
+        """
         with self.changed:
             self.present = ""
             self.changed.notify_all()
-            self.changed.wait_for(lambda: self.backlog or self.over)
+            self.changed.wait_for(lambda: self.backlog or self.over, seconds)
             if self.over:
                 return None
-            call = self.backlog.take()
+            call = self.backlog.take() if self.backlog else SinkCall("idle", None, 0)
             self.present, self.since = call.kind, time.monotonic()
             return call
 

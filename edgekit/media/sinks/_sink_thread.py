@@ -13,6 +13,10 @@ from edgekit.system.backoff import Backoff
 
 __all__ = ["SinkThread"]
 
+_IDLE_SECONDS = 1.0
+_EMPTY = ("close", "idle")
+"""Kinds of calls that pass nothing to the sink."""
+
 
 class SinkThread:
     """Takes calls from a queue and makes them, until the sink is closed or cannot continue.
@@ -65,7 +69,7 @@ class SinkThread:
     def _work(self) -> None:
         queue = self._queue
         try:
-            while (call := queue.take()) is not None:
+            while (call := queue.take(_IDLE_SECONDS if self._live else None)) is not None:
                 self._owed += call.lost
                 if not self._deliver(call.kind, call.value):
                     break
@@ -99,7 +103,7 @@ class SinkThread:
                 self._record.written += error is None
                 self._record.lost += error is not None
                 self._owed += error is not None
-            heard = error is None and kind != "close" and not self._abandoned
+            heard = error is None and kind not in _EMPTY and not self._abandoned
             if heard and self._record.recovered(self._sink.stored):
                 self._backoff.reset()
             if error is None and not self._queue.backlog:
@@ -109,8 +113,8 @@ class SinkThread:
 
     def _call(self, kind: str, value: Any) -> Exception | None:
         try:
-            if kind == "close":
-                self._sink.close()
+            if kind in _EMPTY:
+                getattr(self._sink, kind)()
             else:
                 if self._owed:
                     self._sink.lost(self._owed)

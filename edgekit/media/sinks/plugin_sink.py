@@ -124,6 +124,10 @@ class PluginSink(Sink):
         """Calls the sink's ``lost``."""
         self._call("lost", count)
 
+    def idle(self) -> None:
+        """Calls the sink's ``idle``."""
+        self._call("idle")
+
     def end(self, summary: RunSummary) -> None:
         """Calls the sink's ``end``."""
         self._call("end", summary)

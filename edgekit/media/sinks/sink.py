@@ -118,6 +118,12 @@ class Sink:
     def lost(self, count: int) -> None:
         """Reports how many frames, gaps and tubes before the next call did not reach the sink."""
 
+    def idle(self) -> None:
+        """Called about once per second while a live source gives no frames.
+
+        Only sinks in a ``QueuedSink`` get this call, as do all sinks of ``edgekit run --sink``.
+        """
+
     def end(self, summary: RunSummary) -> None:
         """Completes the result; the run is over, whether or not it was interrupted."""
 

@@ -6,8 +6,10 @@ import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
+from edgekit.pipeline.options import PipelineOptions
 from edgekit.pipeline.protocols import FrameSource
 from edgekit.pipeline.reading._continuation import Continuation
 from edgekit.pipeline.reading._reader_thread import ReaderThread
@@ -57,6 +59,7 @@ class LiveReader:
         recent: Object that pairs each frame with an earlier one, dropped or not; None leaves frames
             unchanged.
         sampling: Selection of the frames to process; None for all.
+        waiting: Function called a few times per second while ``next`` waits for a frame.
 
     Attributes:
         away: Reason why the source gave nothing when the run ended; None if it did, and until then.
@@ -73,6 +76,7 @@ class LiveReader:
         duration: float = float("inf"),
         recent: RecentFrames | None = None,
         sampling: Sampling | None = None,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._origin = self._source = source
         self._stop = stop
@@ -82,6 +86,7 @@ class LiveReader:
         self._duration = duration
         self._recent = recent
         self._sampling = sampling
+        self._waiting = waiting
         self.skipped: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._ready: PairedFrame | None = None
@@ -117,6 +122,7 @@ class LiveReader:
                 if self._ended or self._is_over():
                     break
                 self._watch()
+                self._waiting()
                 # Short waits, because some systems handle signals only between waits.
                 self._changed.wait(_POLL)
             self._note_absence()
@@ -237,27 +243,27 @@ class LiveReader:
 def open_reader(
     source: FrameSource,
     stop: threading.Event,
+    options: PipelineOptions,
     *,
-    newest: bool,
-    realtime: bool,
-    patience: float,
-    duration: float,
     recent: RecentFrames | None,
-    sampling: Sampling | None,
+    waiting: Callable[[], None],
 ) -> FrameReader:
     """Returns the reader of a source; the arguments are those of ``LiveReader``.
 
     A thread reads a live source, and a recording of which only the newest frame is kept.
     """
-    if not (newest or source.live):
+    realtime, sampling = options.realtime, options.sampling
+    if not (options.latest or source.live):
         return DirectReader(source, stop, realtime=realtime, recent=recent, sampling=sampling)
     return LiveReader(
         source,
         stop,
-        newest=newest,
+        newest=options.latest,
         realtime=realtime,
-        patience=patience,
-        duration=duration,
+        patience=options.patience,
+        duration=options.duration,
         recent=recent,
         sampling=sampling,
+        # With ``overlap``, another thread than the one that links waits for frames.
+        waiting=(lambda: None) if options.overlap else waiting,
     )

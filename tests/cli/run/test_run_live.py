@@ -13,8 +13,7 @@ import pytest
 from edgekit.cli import main as run
 from edgekit.media.sinks.queued import QueuedSink
 from edgekit.system import backoff
-
-LIMIT = 120
+from tests.waiting import LIMIT, wait_until
 
 
 def frames_in(events) -> int:
@@ -68,6 +67,40 @@ def test_a_stream_that_is_killed_comes_back(
     assert indices[-1] + 1 == report["frames"] + report["dropped"]
     times = [frame["time"] for frame in frames]
     assert times == sorted(times)
+
+
+def test_a_camera_that_is_away_keeps_neither_its_tube_nor_its_clip_open(
+    mjpeg_server, spot_images, start_run, tmp_path
+):
+    """It may come back after days, and a power cut meanwhile would lose them."""
+    server, events, clips = mjpeg_server, tmp_path / "e.jsonl", tmp_path / "clips"
+    server.images = spot_images(64)
+    server.start()
+    process = start_run("--source", server.url, "--events", events, "--clips", clips)
+
+    def lines():
+        whole = events.read_text().rpartition("\n")[0] if events.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
+
+    wait_until(lambda: any(line.get("tubes") for line in lines()) or process.poll() is not None)
+    server.kill()
+    wait_until(lambda: [*clips.glob("[0-9]*.json")] or process.poll() is not None)
+    assert process.poll() is None
+    kinds = [line["type"] for line in lines()]
+    assert "tube" in kinds
+    assert "end" not in kinds
+    assert [file.with_suffix(".json").exists() for file in clips.glob("[0-9]*.mp4")] == [True]
+    server.start()
+    count = len(lines())
+    wait_until(lambda: any(line["type"] == "gap" for line in lines()[count:]))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+    told = lines()
+    ended = next(place for place, line in enumerate(told) if line["type"] == "tube")
+    back = next(place for place, line in enumerate(told) if line.get("reason") == "reconnect")
+    assert ended < back
+    assert told[ended]["end"] < told[back]["index"] - told[back]["frames"]
 
 
 def test_sigterm_ends_a_run_whose_stream_is_frozen(mjpeg_server, spot_bundle, tmp_path):

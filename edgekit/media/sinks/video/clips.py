@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+import time
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 
-import msgspec
-
 from edgekit._checks import as_number, as_whole, check_range, required_path, unless_none
-from edgekit._printable import printable_json
+from edgekit._locking import one_at_a_time
 from edgekit.errors import OutputError
-from edgekit.files.output_paths import writing
-from edgekit.files.writing import atomic_file, refuse_full, remove_left
-from edgekit.media.sinks.events import SCHEMA, tube_json
+from edgekit.files.writing import refuse_full, remove_left
 from edgekit.media.sinks.sink import Sink, single_run
+from edgekit.media.sinks.video._clip import Clip
 from edgekit.media.sinks.video._clip_folder import ClipFolder
 from edgekit.media.sinks.video._earlier_frames import EarlierFrames
-from edgekit.media.sinks.video.file import VideoSink
 from edgekit.media.sources._frame_clock import FrameClock
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
@@ -30,11 +26,6 @@ __all__ = ["ClipsSink"]
 _LOG = logging.getLogger(__name__)
 _MOST = 8
 """Largest number of clips written at once; further tubes get no clip and are counted."""
-
-_LONGEST = 120.0
-"""Longest clip in seconds; the rest of a longer tube is not recorded."""
-
-_MOST_TIMES = 1000
 
 
 # Many attributes: its arguments, the clips being written, and what the run asks about them.
@@ -76,8 +67,9 @@ class ClipsSink(Sink):
         self._after = as_number("after", after, least=0)
         self._info: RunInfo | None = None
         self._clock = FrameClock(1.0)
+        self._newest = (0.0, 0.0)
         self._earlier = EarlierFrames(before)
-        self._clips: dict[int, _Clip] = {}
+        self._clips: dict[int, Clip] = {}
         self._refused: set[int] = set()
         self._gone: set[int] = set()
         self._lost = self._stored = 0
@@ -121,27 +113,36 @@ class ClipsSink(Sink):
         """Begins clips for new tubes, adds the frame to all clips, and completes due clips."""
         # A package's source may begin its times again, and a clip would not end before they return.
         now = self._clock.seconds(result.frame.time)
+        self._newest = now, time.monotonic()
         result = replace(result, frame=replace(result.frame, time=now))
         self._folder.tidy_in_time()
         self._forget_gone({tube.id for tube in result.tubes})
         for tube in result.tubes:
             if tube.id not in self._clips and tube.id not in self._refused:
                 self._begin(tube.id, now)
-        failed: OutputError | None = None
-        for id, clip in list(self._clips.items()):
-            try:
-                if clip.until is not None and now > clip.until:
-                    self._complete(id, clip)
-                else:
-                    clip.add(result)
-                    # Before its first frame, a source of unknown size has no codec.
-                    self._codec = clip.codec or self._codec
-            except OutputError as error:
-                failed = error
-                self._give_up(id, clip)
-        self._earlier.add(result)
-        if failed is not None:
-            raise failed
+
+        def advance(id: int, clip: Clip) -> None:
+            if clip.is_due(now):
+                self._complete(id, clip)
+                return
+            clip.add(result)
+            # Before its first frame, a source of unknown size has no codec.
+            self._codec = clip.codec or self._codec
+
+        try:
+            self._for_each(advance)
+        finally:
+            self._earlier.add(result)
+
+    @one_at_a_time
+    def idle(self) -> None:
+        """Completes due clips of a lost source, which may not come back for days."""
+        self._folder.tidy_in_time()
+        if self._info is None or self._info.health().connected:
+            return
+        seen, at = self._newest
+        now = seen + time.monotonic() - at
+        self._for_each(lambda id, clip: self._complete(id, clip) if clip.is_due(now) else None)
 
     def bundle(self, change: BundleChange) -> None:
         """Names the classes of the bundle in all clips from now on."""
@@ -160,15 +161,7 @@ class ClipsSink(Sink):
 
     def end(self, summary: RunSummary) -> None:
         """Completes the clips of ended tubes; at the end of a run, all tubes have ended."""
-        failed: OutputError | None = None
-        for id, clip in list(self._clips.items()):
-            try:
-                self._complete(id, clip)
-            except OutputError as error:
-                failed = error
-                self._give_up(id, clip)
-        if failed is not None:
-            raise failed
+        self._for_each(self._complete)
 
     def reopen(self) -> bool:
         """Returns True: the other clips continue."""
@@ -180,6 +173,18 @@ class ClipsSink(Sink):
             clip.close()
         self._clips.clear()
 
+    def _for_each(self, step: Callable[[int, Clip], None]) -> None:
+        """Takes a step of every clip; gives those up where it fails, and raises the last error."""
+        failed: OutputError | None = None
+        for id, clip in list(self._clips.items()):
+            try:
+                step(id, clip)
+            except OutputError as error:
+                failed = error
+                self._give_up(id, clip)
+        if failed is not None:
+            raise failed
+
     def _begin(self, id: int, now: float) -> None:
         assert self._info is not None
         if len(self._clips) >= _MOST:
@@ -187,7 +192,7 @@ class ClipsSink(Sink):
             self._lost += 1
             self._note_crowd()
             return
-        self._clips[id] = clip = _Clip(self._folder, id, self._info, quiet=self._codec is not None)
+        self._clips[id] = clip = Clip(self._folder, id, self._info, quiet=self._codec is not None)
         try:
             self._folder.make()  # somebody may have removed it
             clip.start()
@@ -213,88 +218,15 @@ class ClipsSink(Sink):
         self._trouble = f"More than {_MOST} tubes were live at once, and only {_MOST} got a clip."
         _LOG.log(level, "clips: %s", self._trouble)
 
-    def _complete(self, id: int, clip: _Clip) -> None:
+    def _complete(self, id: int, clip: Clip) -> None:
         clip.end()
         self._stored += 1
         self._trouble = None
         del self._clips[id]
         self._folder.add(clip.name)
 
-    def _give_up(self, id: int, clip: _Clip) -> None:
+    def _give_up(self, id: int, clip: Clip) -> None:
         self._clips.pop(id, None)
         clip.close()
         self._refused.add(id)
         self._lost += 1
-
-
-# Many attributes: the file of one clip, and the times at which it begins and ends.
-class _Clip:
-    """The video of one tube.
-
-    Attributes:
-        name: Name of its files, without their endings.
-        until: Source time in seconds at which the clip ends; None while its tube is live.
-    """
-
-    def __init__(self, place: ClipFolder, id: int, info: RunInfo, *, quiet: bool) -> None:
-        self._began = datetime.now(timezone.utc)
-        self.name = place.free_name(f"{self._began:%Y%m%dT%H%M%S}-{id}")
-        self._info = info
-        self._folder = folder = place.path
-        self._video = VideoSink(folder / f"{self.name}.mp4", quiet=quiet)
-        # Without the frames themselves, whose pictures would stay in memory.
-        self._first: tuple[int, float] | None = None
-        self._last = 0
-        self._tube: Tube | None = None
-        self._cut = False
-        self._times: deque[tuple[int, float]] = deque(maxlen=_MOST_TIMES)
-        self.until: float | None = None
-
-    @property
-    def codec(self) -> str | None:
-        return self._video.codec
-
-    def start(self) -> None:
-        self._video.start(self._info)
-
-    def add(self, result: FrameResult) -> None:
-        index, time = result.frame.index, result.frame.time
-        self._first = self._first or (index, time)
-        self._times.append((index, time))
-        if time - self._first[1] > _LONGEST:
-            self._cut = True
-            return
-        self._last = index
-        self._video.frame(result)
-
-    def bundle(self, change: BundleChange) -> None:
-        self._video.bundle(change)
-
-    def close_with(self, tube: Tube, after: float) -> None:
-        self._tube = tube
-        ends = (time for index, time in reversed(self._times) if index <= tube.end)
-        self.until = next(ends, self._times[0][1]) + after
-
-    def end(self) -> None:
-        if self._tube is None or self._first is None:
-            self.close()
-            return
-        about = {
-            "schema": SCHEMA,
-            "source": self._info.source,
-            "time": self._began.isoformat(timespec="milliseconds"),
-            "video": f"{self.name}.mp4",
-            "first": self._first[0],
-            "last": self._last,
-            "cut": self._cut,
-            "class": self._info.classes[self._tube.label],
-            "tube": tube_json(self._tube),
-        }
-        # On a full disk, a video without its description would stay, and count as lost.
-        with atomic_file(self._folder / f"{self.name}.json") as path, writing(path):
-            path.write_bytes(printable_json(msgspec.json.format(msgspec.json.encode(about))))
-            self._video.end(RunSummary(self._last - self._first[0] + 1, 0, 0.0, {}))
-            self._video.close()
-
-    def close(self) -> None:
-        self._video.close()

@@ -7,6 +7,7 @@ import os
 import subprocess
 from dataclasses import replace
 from datetime import datetime
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -19,9 +20,9 @@ import av
 from edgekit.errors import OutputError
 from edgekit.files.writing import TEMPORARY
 from edgekit.linking.published import LiveTube
-from edgekit.media.sinks.video import _clip_folder, _earlier_frames, clips
+from edgekit.media.sinks.video import _clip, _clip_folder, _earlier_frames, clips
 from edgekit.media.sinks.video.clips import ClipsSink
-from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary
+from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary, SourceHealth
 from edgekit.runtime.types import Detections, Frame, Tube
 
 FPS = 10.0
@@ -188,7 +189,7 @@ def test_a_clock_that_jumps_back_costs_no_clip(tmp_path, monkeypatch):
         def now(cls, zone=None):
             return cls(2026, 1, 1, 12, tzinfo=zone)
 
-    monkeypatch.setattr(clips, "datetime", Clock)
+    monkeypatch.setattr(_clip, "datetime", Clock)
     for _ in range(3):
         sink = ClipsSink(tmp_path, before=0, after=0)
         play(sink, 20, [(5, 15)])
@@ -199,8 +200,32 @@ def test_a_clock_that_jumps_back_costs_no_clip(tmp_path, monkeypatch):
     assert {path.stem for path in tmp_path.glob("*.json")} == names
 
 
+def test_a_clip_is_complete_in_time_if_its_source_is_lost(tmp_path, monkeypatch):
+    now, health = [50.0], [SourceHealth()]
+    monkeypatch.setattr(clips, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    sink = ClipsSink(tmp_path, before=0, after=2.0)
+    sink.start(replace(INFO, health=lambda: health[0]))
+    give(sink, range(10))
+    sink.tube(tube_of(0, 0, 9))
+
+    def complete(seconds):
+        now[0] = 50.0 + seconds
+        sink.idle()
+        return bool([*tmp_path.glob("*.json")])
+
+    assert not complete(100.0)  # frames are late, or left out on purpose
+    health[0] = SourceHealth(connected=False)
+    assert not complete(1.9)
+    assert complete(2.1)
+    (video,) = tmp_path.glob("*.mp4")
+    assert len(shown(video)) == 10
+    sink.end(SUMMARY)
+    sink.close()
+    assert len([*tmp_path.iterdir()]) == 2
+
+
 def test_a_tube_that_does_not_end_has_a_clip_of_bounded_length(tmp_path, monkeypatch):
-    monkeypatch.setattr(clips, "_LONGEST", 1.0)
+    monkeypatch.setattr(_clip, "_LONGEST", 1.0)
     sink = ClipsSink(tmp_path, before=0)
     play(sink, 60, [(5, 59)])
     sink.end(SUMMARY)
