@@ -30,6 +30,7 @@ from edgekit.runtime.letterbox import Letterbox
 from edgekit.runtime.native import setting
 from edgekit.runtime.recent_frames import RecentFrames
 from edgekit.runtime.types import Array, Detections
+from edgekit.system.leaving import inside_or_end
 from edgekit.targets.base import Session, SessionOptions
 from edgekit.targets.bundle_choice import SHIPPED, bundle_named, shipped_bundle
 from edgekit.targets.registry import open_session
@@ -94,6 +95,7 @@ class Detector(Closing):
         MissingDependencyError: The runtime is not installed.
     """
 
+    @inside_or_end()
     def __init__(
         self,
         bundle: Bundle | Path | str,
@@ -158,6 +160,7 @@ class Detector(Closing):
         """Returns the object that pairs the frames of one source, as ``recent_frames_of`` does."""
         return recent_frames_of(self.bundle)
 
+    @inside_or_end()
     def prepare(
         self,
         image: npt.NDArray[np.uint8],
@@ -182,6 +185,7 @@ class Detector(Closing):
         tensor, letterbox = self._cascade(image, sample_aspect, earlier)
         return {"input": tensor}, letterbox
 
+    @inside_or_end()
     def infer(self, inputs: dict[str, Array]) -> dict[str, Array]:
         """Runs the model on the inputs from ``prepare`` and returns its outputs."""
         with self._lanes:
@@ -227,6 +231,7 @@ class Detector(Closing):
             self.release(inputs)
             return self.decode(outputs, letterbox)
 
+    @inside_or_end()
     def close(self) -> None:
         """Closes the runtime session, unless it belongs to another detector."""
         if self._owns_session:

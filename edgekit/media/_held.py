@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from edgekit.media._leaving import Ending, LibraryConnection, inside
+from edgekit.system.leaving import Ending, LibraryConnection, inside
 
 __all__ = ["Held", "within"]
 

@@ -20,6 +20,7 @@ from edgekit.media.drawing.text import Colour, colour_of, contrast, put_text, te
 from edgekit.pipeline.results import FrameResult
 from edgekit.runtime.rows import checked_names
 from edgekit.runtime.types import Array, Detections, Frame
+from edgekit.system.leaving import inside_or_end
 
 __all__ = ["Annotator"]
 
@@ -87,6 +88,7 @@ class Annotator:
         return self.draw_result(FrameResult(frame, Detections.empty(0), shown))
 
     @one_at_a_time
+    @inside_or_end()
     def draw_result(
         self, result: FrameResult, canvas: Array | None = None
     ) -> npt.NDArray[np.uint8]:

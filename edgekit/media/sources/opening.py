@@ -13,7 +13,6 @@ from pathlib import Path
 from edgekit._checks import as_instance, can_be_path, unexpected
 from edgekit._parameters import parameter
 from edgekit.errors import MediaError, UsageError
-from edgekit.media._leaving import inside
 from edgekit.media.sources.absent import AbsentSource
 from edgekit.media.sources.address import (
     check_address,
@@ -28,6 +27,7 @@ from edgekit.media.sources.pictures.folder import FramesSource, is_picture, open
 from edgekit.media.sources.registry import SOURCES
 from edgekit.media.sources.source import Source, SourceOptions
 from edgekit.media.sources.video.reader import VideoSource
+from edgekit.system.leaving import inside, inside_or_end
 
 __all__ = ["may_come", "open_source", "open_sources", "open_stream"]
 
@@ -105,10 +105,9 @@ def _open_address(address: str, options: SourceOptions | None) -> Source:
 
 def _open_path(path: Path, options: SourceOptions | None) -> Source:
     _refuse_name(path)
-    if path.is_dir():
-        return FramesSource(path)
-    if path.is_file() and is_picture(path):
-        return open_picture(path)
+    if path.is_dir() or (path.is_file() and is_picture(path)):
+        with inside_or_end():
+            return FramesSource(path) if path.is_dir() else open_picture(path)
     if _has_pyav():
         return VideoSource(path, options)
     from edgekit.media.sources.opencv.file import FileSource

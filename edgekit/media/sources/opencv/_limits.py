@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.errors import MissingDependencyError
-from edgekit.media._leaving import inside
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.sources._frame_clock import is_bare
 from edgekit.media.sources._protocols import file_limits, in_opencv
@@ -24,6 +23,7 @@ from edgekit.media.sources.headers.pixel_aspect import believable_aspect
 from edgekit.media.sources.headers.tracks import tracks_of
 from edgekit.media.sources.opencv.capture import whole
 from edgekit.media.sources.source import name_of
+from edgekit.system.leaving import inside
 
 __all__ = [
     "Outline",

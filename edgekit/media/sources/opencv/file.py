@@ -6,7 +6,6 @@ from pathlib import Path
 
 from edgekit._locking import one_at_a_time
 from edgekit.errors import MediaError
-from edgekit.media._leaving import inside
 from edgekit.media._opencv import cv2, file_backend, fits_opencv
 from edgekit.media.sources._frame_clock import FrameClock, checked_fps
 from edgekit.media.sources._messages import say_damage
@@ -22,6 +21,7 @@ from edgekit.media.sources.opencv._limits import (
 from edgekit.media.sources.opencv.capture import CaptureSource, whole
 from edgekit.media.sources.source import name_of
 from edgekit.runtime.types import Array, Frame
+from edgekit.system.leaving import inside
 
 __all__ = ["FileSource"]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from edgekit._locking import one_at_a_time
 from edgekit.media._held import within
-from edgekit.media._leaving import connection_to
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.sources._frame_clock import FrameClock, checked_fps, rate_or_none
 from edgekit.media.sources._messages import no_picture, say_ended
@@ -19,6 +18,7 @@ from edgekit.media.sources.opencv.capture import CaptureSource, whole, with_firs
 from edgekit.media.sources.source import SourceOptions
 from edgekit.runtime.types import Frame
 from edgekit.system.installation import install_line
+from edgekit.system.leaving import connection_to
 
 __all__ = ["OpenCVStreamSource"]
 

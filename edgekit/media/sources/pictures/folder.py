@@ -21,6 +21,7 @@ from edgekit.media.sources.pictures._tiff import is_tiff
 from edgekit.media.sources.pictures.pages import PagesSource
 from edgekit.media.sources.source import DEFAULT_FPS, Source, name_of
 from edgekit.runtime.types import Frame
+from edgekit.system.leaving import inside_or_end
 
 __all__ = [
     "PICTURES",
@@ -131,6 +132,7 @@ class FramesSource(Source):
         self.height, self.width = self._first.image.shape[:2]
 
     @one_at_a_time
+    @inside_or_end()
     def read(self) -> Frame | None:
         """Returns the next readable picture, or None after the last."""
         frame, self._first = self._first, None

@@ -19,6 +19,7 @@ from edgekit.media.sources.pictures._decoder import (
 from edgekit.media.sources.pictures._tiff import is_tiff, tiff_pages
 from edgekit.media.sources.source import DEFAULT_FPS, Source, name_of
 from edgekit.runtime.types import Frame
+from edgekit.system.leaving import inside_or_end
 
 __all__ = ["PagesSource"]
 
@@ -80,6 +81,7 @@ class PagesSource(Source):
         return is_tiff(content) and hasattr(cv2, "imdecodemulti")
 
     @one_at_a_time
+    @inside_or_end()
     def read(self) -> Frame | None:
         """Returns the next readable picture, or None after the last."""
         frame, self._first = self._first, None

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.errors import MissingDependencyError
-from edgekit.media._leaving import Ending, connection_to, inside
 from edgekit.media.sources._frame_clock import checked_fps, is_bare, rate_or_none
 from edgekit.media.sources._protocols import file_limits, name_for_ffmpeg, stream_limits
 from edgekit.media.sources.source import MOST_PIXELS, SourceOptions
@@ -23,6 +22,7 @@ from edgekit.media.sources.video._unreadable import (
     no_data,
     reason_of,
 )
+from edgekit.system.leaving import Ending, connection_to, inside
 
 __all__ = ["Connection"]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from edgekit._locking import one_at_a_time
 from edgekit.errors import MediaError
 from edgekit.media._held import Held, within
-from edgekit.media._leaving import Ending, inside
 from edgekit.media.sources._frame_clock import FrameClock
 from edgekit.media.sources._messages import no_key_frame, no_picture, say_damage, say_ended
 from edgekit.media.sources._playout import wait_until
@@ -23,6 +22,7 @@ from edgekit.media.sources.video._live_timing import LiveTiming
 from edgekit.media.sources.video._shown_pictures import KEY_FRAME, ShownPictures
 from edgekit.media.sources.video._unreadable import Unreadable
 from edgekit.runtime.types import Array, Frame
+from edgekit.system.leaving import Ending, inside
 
 __all__ = ["VideoSource"]
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from edgekit.system.own_process import is_own_process
 
-__all__ = ["Ending", "LibraryConnection", "connection_to", "inside"]
+__all__ = ["Ending", "LibraryConnection", "connection_to", "inside", "inside_or_end"]
 
 _LONGEST = 2.0
 _PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 554, "rtsps": 322}
@@ -68,9 +68,9 @@ def inside(connection: LibraryConnection | None = None) -> Iterator[None]:
         return
     thread = threading.get_ident()
     with _changed:
-        if _ending:
-            raise Ending
         nested = thread in _inside
+        if _ending and not nested:
+            raise Ending
         outer = _inside.get(thread)
         _inside[thread] = outer if connection is None else connection
     try:
@@ -82,6 +82,16 @@ def inside(connection: LibraryConnection | None = None) -> Iterator[None]:
             else:
                 del _inside[thread]
                 _changed.notify_all()
+
+
+@contextlib.contextmanager
+def inside_or_end() -> Iterator[None]:
+    """Marks this thread as ``inside`` does; ends it without a message if the program is ending."""
+    try:
+        with inside():
+            yield
+    except Ending:
+        raise SystemExit from None  # as Python ends a daemon thread then
 
 
 def connection_to(address: str) -> LibraryConnection:
