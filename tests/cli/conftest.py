@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from edgekit.benchmarks.suites.deployment.small_bundle import save_small_bundle
+from edgekit.benchmarks.suites.support.streams import WITH_ITS_PARENT, free_ports
 from edgekit.cli import main
 
 
@@ -154,8 +155,7 @@ class MjpegServer:
         self.freezes_after: int | None = None
         self.size = (128, 96)
         self.images: list[np.ndarray] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}/camera.mjpg"
         self.frozen = threading.Event()
         self._connections: set[socket.socket] = set()
@@ -248,7 +248,7 @@ def start_run(spot_bundle):
 
     def start(*words, env=None) -> subprocess.Popen[str]:
         named = () if {"--bundle", "--config"} & set(words) else ("--bundle", spot_bundle)
-        command = [sys.executable, "-m", "edgekit", "run", *named, *words]
+        command = [*WITH_ITS_PARENT, sys.executable, "-m", "edgekit", "run", *named, *words]
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             [*map(str, command)], stdout=pipe, stderr=pipe, text=True, env=env

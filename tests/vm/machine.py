@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from edgekit.benchmarks.suites.support.streams import WITH_ITS_PARENT
+
 BOOT_SECONDS = 600
 """Longest wait for a guest to boot. On a busy machine, TCG is slow; usually it takes 20 seconds."""
 
@@ -101,7 +103,7 @@ class Machine:
             if x86
             else ("qemu-system-aarch64", "virt", "cortex-a76")
         )
-        words = ["setpriv", "--pdeathsig", "KILL", "nice", "-n", "5", program]
+        words = [*WITH_ITS_PARENT, "nice", "-n", "5", program]
         words += ["-M", machine, "-cpu", cpu, "-accel", "tcg", "-smp", "1", "-m", "1536"]
         words += ["-display", "none", "-no-reboot", "-kernel", str(boot.kernel)]
         append = f"console={console} root=/dev/vda rw quiet mitigations=off net.ifnames=0 panic=-1"

@@ -18,7 +18,8 @@ import pytest
 from edgekit.benchmarks.suites.deployment._trial import EDGEKIT, seconds_until_all_answer
 from edgekit.benchmarks.suites.deployment.bad_releases import make_bundle
 from edgekit.benchmarks.suites.deployment.killed_deployments import KINDS, kill_part
-from edgekit.benchmarks.suites.deployment.ssh_devices import Workstation, free_port
+from edgekit.benchmarks.suites.deployment.ssh_devices import Workstation
+from edgekit.benchmarks.suites.support.streams import free_ports
 from tests.vm.cache import RUN
 from tests.vm.conftest import Shows, resumed
 from tests.vm.disk import wheels
@@ -66,7 +67,7 @@ class Devices:
             guest.run(f"{CAMERA} && {USER}")
             keys = "/home/pi/.ssh/authorized_keys"
             guest.put(keys, self._workstation.key.with_suffix(".pub").read_bytes())
-            port = free_port()
+            port = free_ports(1)
             guest.monitor(f"hostfwd_add n0 tcp:127.0.0.1:{port}-:22")
             host_key = guest.get("/etc/ssh/ssh_host_ed25519_key.pub").decode()
             self._workstation.add(arch, port, host_key)

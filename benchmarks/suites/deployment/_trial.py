@@ -16,7 +16,8 @@ import numpy as np
 
 from edgekit._closing import Closing
 from edgekit.benchmarks.suites.deployment.offline_wheels import make_wheels
-from edgekit.benchmarks.suites.deployment.ssh_devices import SshDevice, Workstation, free_port
+from edgekit.benchmarks.suites.deployment.ssh_devices import SshDevice, Workstation
+from edgekit.benchmarks.suites.support.streams import free_ports
 from edgekit.bundle import load_bundle
 
 __all__ = ["EDGEKIT", "Trial", "seconds_until_all_answer", "write_clip"]
@@ -42,7 +43,7 @@ class Trial(Closing):
         self.wheels = make_wheels(folder / "wheels")
         self._workstation = Workstation(folder / "workstation")
         self.clip = write_clip(folder / "clip.mp4", fps, [0] * 3600 * fps)
-        self.ports = {name: free_port() for name in names}
+        self.ports = {name: free_ports(1) for name in names}
         with contextlib.ExitStack() as stack:
             self.devices = [
                 stack.enter_context(SshDevice(folder / name, name, self._workstation))

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgekit._closing import Closing
+from edgekit.benchmarks.suites.support.streams import WITH_ITS_PARENT, free_ports
 
 __all__ = ["SshDevice", "Workstation", "reason_for_none"]
 
@@ -152,7 +153,7 @@ class SshDevice(Closing):
         else:
             shutil.copytree(image, self.home, symlinks=True)
         seen = home_at or self.home
-        self.port = free_port()
+        self.port = free_ports(1)
         python = Path(getattr(sys, "_base_executable", sys.executable)).parent
         places = [*(programs or [python]), "/usr/bin", "/bin"]
         if systemd == "system":
@@ -178,8 +179,8 @@ class SshDevice(Closing):
         runtime = f"/run/user/{os.getuid()}"
         self._cgroups = list(_own_cgroups(f"edgekit-{os.getpid()}-{name}"))
         self._process = subprocess.Popen(
-            ["/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-             "/bin/sh", "-c", script],
+            [*WITH_ITS_PARENT, "/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child",
+             "--mount-proc", "/bin/sh", "-c", script],
             env={**os.environ, "HOME": str(seen), "XDG_RUNTIME_DIR": runtime, "PATH": path},
             preexec_fn=lambda: _enter(self._cgroups),
             stdin=subprocess.DEVNULL,
@@ -247,13 +248,6 @@ def _is_program(number: int) -> bool:
         python = (process / "exe").resolve().name.startswith("python")
         return python and b"edgekit-device" in (process / "cmdline").read_bytes()
     return False
-
-
-def free_port() -> int:
-    """Returns a port of this machine that nobody uses."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
 
 
 def _stand_in(folder: Path) -> Path:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from edgekit._closing import Closing
-from edgekit.benchmarks.suites.support.streams import free_ports
+from edgekit.benchmarks.suites.support.streams import WITH_ITS_PARENT, free_ports
 from edgekit.errors import MissingDependencyError
 
 __all__ = ["Mosquitto"]
@@ -52,7 +52,7 @@ class Mosquitto(Closing):
             *(lines or ("allow_anonymous true",)),
         )
         config.write_text("\n".join(said) + "\n")
-        self._command = [program, "-c", str(config)]
+        self._command = [*WITH_ITS_PARENT, program, "-c", str(config)]
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
+from edgekit.benchmarks.suites.support.streams import WITH_ITS_PARENT
+
 __all__ = ["DESKTOP", "PHONE", "Browser", "Screen", "find_chromium", "open_browser"]
 
 
@@ -104,6 +106,7 @@ class Browser:
 async def open_browser(program: str) -> AsyncIterator[Browser]:
     """Starts a browser with one empty tab, and ends it after the block."""
     command = [
+        *WITH_ITS_PARENT,
         program,
         *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),
         *("--disable-background-networking", "--disable-extensions", "--remote-debugging-port=0"),

@@ -15,7 +15,10 @@ from pathlib import Path
 from edgekit._closing import Closing
 from edgekit.errors import MissingDependencyError
 
-__all__ = ["ClipServer", "Relay", "RtspServer", "free_ports"]
+__all__ = ["WITH_ITS_PARENT", "ClipServer", "Relay", "RtspServer", "free_ports"]
+
+WITH_ITS_PARENT = ("setpriv", "--pdeathsig", "KILL")
+"""Words before a command that has to end with the thread that starts it, even a killed one."""
 
 _PYTHON = "/usr/bin/python3"
 _SCRIPT = Path(__file__).with_name("rtsp_server.py")
@@ -50,7 +53,7 @@ class RtspServer(Closing):
         """Starts the server, and waits until it listens."""
         try:
             self._process = subprocess.Popen(
-                [_PYTHON, str(_SCRIPT), str(self.port), str(self._rate)],
+                [*WITH_ITS_PARENT, _PYTHON, str(_SCRIPT), str(self.port), str(self._rate)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
@@ -105,8 +108,8 @@ class ClipServer(Closing):
     def __init__(self, path: Path, port: int) -> None:
         self._over = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
-        words = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(path)]
-        words += ["-c", "copy", "-f", "mpegts", f"tcp://127.0.0.1:{port}?listen=1"]
+        words = [*WITH_ITS_PARENT, "ffmpeg", "-v", "error", "-re", "-stream_loop", "-1"]
+        words += ["-i", str(path), "-c", "copy", "-f", "mpegts", f"tcp://127.0.0.1:{port}?listen=1"]
         self._thread = threading.Thread(target=self._serve, args=(words,), daemon=True)
         self._thread.start()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.assets import default_bundle
+from edgekit.benchmarks.suites.support.streams import WITH_ITS_PARENT
 from edgekit.bundle import Bundle, load_bundle, save_bundle
 from tests.ssh_keys import make_key
 from tests.waiting import wait_until
@@ -58,7 +59,9 @@ def agent(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """The socket of an SSH agent that holds the keys ann, bob and rsa; it can ask nobody."""
     place = tmp_path / "agent"
     monkeypatch.setenv("SSH_ASKPASS", "/bin/false")
-    running = subprocess.Popen(["ssh-agent", "-D", "-a", place], stdout=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        [*WITH_ITS_PARENT, "ssh-agent", "-D", "-a", place], stdout=subprocess.DEVNULL
+    )
     try:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(place))
         wait_until(lambda: answers(place), running)

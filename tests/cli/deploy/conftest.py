@@ -19,9 +19,9 @@ from edgekit.benchmarks.suites.deployment.offline_wheels import make_wheels
 from edgekit.benchmarks.suites.deployment.ssh_devices import (
     SshDevice,
     Workstation,
-    free_port,
     reason_for_none,
 )
+from edgekit.benchmarks.suites.support.streams import free_ports
 from edgekit.bundle.signing.signer import sign_bundle
 from edgekit.cli import main
 from tests.ssh_keys import make_key
@@ -135,7 +135,7 @@ def deployed(start_device, image, health_of):
 
 def write_options(folder: Path, clip: Path, **more: object) -> tuple[Path, str]:
     """Writes the options of a service; returns the file and the address of its health page."""
-    port = free_port()
+    port = free_ports(1)
     values = {"source": str(clip), "realtime": True, "threads": 1, "serve": str(port), **more}
     path = folder / f"options-{port}.toml"
     path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))

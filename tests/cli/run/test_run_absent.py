@@ -7,7 +7,6 @@ import functools
 import http.server
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgekit.benchmarks.suites.support.streams import free_ports
 from edgekit.cli import main
 from edgekit.errors import MediaError, UsageError
 from edgekit.media.sources import open_source
@@ -34,11 +34,6 @@ def lines_of(path) -> list[dict]:
 
 def frames_of(path) -> list[dict]:
     return [line for line in lines_of(path) if line["type"] == "frame"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 @pytest.fixture
@@ -69,7 +64,7 @@ def test_one_that_is_dead_at_the_start_runs_once_it_comes(begin, mjpeg_servers, 
     here, late = mjpeg_servers(), mjpeg_servers()
     late.size = (200, 112)
     here.start()
-    pages, figures = free_port(), free_port()
+    pages, figures = free_ports(1), free_ports(1)
     more = ["--video", tmp_path / "v.mkv", "--picture", tmp_path / "p.png", "--json"]
     more += ["--save-detections", tmp_path / "d.json", "--clips", tmp_path / "clips"]
     more += ["--serve", pages, "--metrics", figures]

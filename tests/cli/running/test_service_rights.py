@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from edgekit.assets import default_bundle
-from edgekit.benchmarks.suites.deployment.ssh_devices import free_port, reason_for_none
+from edgekit.benchmarks.suites.deployment.ssh_devices import reason_for_none
+from edgekit.benchmarks.suites.support.streams import free_ports
 from edgekit.deploy.on_device.unit import unit_text
 
 ROOT = Path(__file__).parents[3]
@@ -188,7 +189,7 @@ def options(tmp_path) -> dict[str, object]:
         "events": "events.jsonl",
         "video": "run.mkv",
         "picture": "run.png",
-        "serve": str(free_port()),
+        "serve": str(free_ports(1)),
         "mqtt": "mqtt://127.0.0.1:1",
     }
 

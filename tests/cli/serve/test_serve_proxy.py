@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from edgekit.benchmarks.suites.support.streams import WITH_ITS_PARENT, free_ports
 from edgekit.cli import main
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -64,8 +65,7 @@ class Proxy:
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack, program: str) -> None:
         self.folder, self._stack, self._program = folder, stack, program
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_ports(1)
         self.origin = f"https://{NAME}:{self.port}"
         command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
         command += ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"]
@@ -82,7 +82,7 @@ class Proxy:
         config = self.folder / words[-1]
         if not passes_host:
             config.write_text(re.sub(r".*proxy_set_header Host.*\n", "", config.read_text()))
-        command = [self._program, *words]
+        command = [*WITH_ITS_PARENT, self._program, *words]
         homes = {name: str(self.folder) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
         process = self._stack.enter_context(
             subprocess.Popen(command, cwd=self.folder, env=homes, stderr=subprocess.DEVNULL)
