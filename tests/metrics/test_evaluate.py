@@ -19,7 +19,7 @@ from edgekit.linking.registry import make_linker
 from edgekit.metrics.detections import SavedDetections, SavedVideo, read_detections
 from edgekit.metrics.evaluate import evaluate
 from edgekit.metrics.frame_detections import FrameDetections
-from edgekit.metrics.video_map import THRESHOLDS
+from edgekit.metrics.video_map import THRESHOLDS, choose
 from edgekit.runtime.types import Detections
 
 VARIANTS = {"road": "baseline", "korsal-hold": "hold", "korsal-motion": "extrapolate"}
@@ -96,6 +96,21 @@ def test_perfect_detections_score_one_over_the_classes_that_count() -> None:
     published = evaluate(saved, protocol="published").to_dict()
     assert published["frame_map"]["0.5"] == pytest.approx(2 / 3)
     assert published["per_class"]["sit"]["frame_ap"] == 0
+
+
+def test_videos_that_failed_are_printed_with_their_reasons() -> None:
+    result = evaluate(SavedDetections(CLASSES, [video("a", 0, 0)]))
+    assert "failures" not in result.to_dict()
+    failures = {"b.mp4": "It ends too early."}
+    assert replace(result, failures=failures).to_dict()["failures"] == failures
+
+
+def test_the_best_tubes_choose_first_and_none_is_chosen_twice() -> None:
+    overlap = np.array([[0.6, 0.7], [0.8, 0.9], [0.55, -np.inf], [0.5, 0.2]])
+    assert choose(overlap, 0.5) == [1, 0, -1, -1]
+    assert choose(overlap, 0.65) == [1, 0, -1, -1]
+    assert choose(overlap, 0.75) == [-1, 1, -1, -1]
+    assert choose(np.zeros((2, 0)), 0.0) == [-1, -1]
 
 
 def test_a_wrong_class_is_no_hit() -> None:

@@ -64,6 +64,14 @@ def test_frames_selected_together_are_as_selected_one_by_one(
     )
 
 
+@given(videos)
+def test_boxes_of_parts_of_a_pixel_are_selected_as_large_ones_are(frames: Frames) -> None:
+    joint = FrameDetections.of(frames, CLASSES)
+    small = FrameDetections(joint.boxes / 1024, joint.scores, joint.counts)
+    for one, other in zip(*(select_frames(f, FRAME_AP) for f in (joint, small)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def _one_by_one(
     frames: Frames, truth: Sequence[TruthTube], any_class: bool, growth: float
 ) -> list[Entry]:

@@ -556,6 +556,13 @@ def test_one_actor_is_drawn_once():
     assert one_per_actor([]) == []
 
 
+def test_boxes_that_share_six_tenths_may_still_be_two_actors():
+    one, other = tube(0, 0.6, (0, 0, 10, 10)), tube(1, 0.8, (0, 0, 6, 10))
+    assert one_per_actor([one, other]) == [other, one]
+    nearer = other._replace(box=[0.0, 0.0, 6.1, 10.0])
+    assert one_per_actor([one, nearer]) == [nearer]
+
+
 def numbered(indices, **gaps):
     return [
         Frame(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -171,7 +173,11 @@ def test_a_reader_that_is_stuck_is_left_behind(play, clock, caplog):
     camera, reader = play([SMALL, stuck, SMALL], [SMALL] * 2, patience=2.5)
     frames = take(reader, 1)
     assert camera.blocked.wait(LIMIT)
-    clock.now += 2.6
+    clock.now += 2.5
+    with reader._changed:
+        reader._watch()
+    assert not reader._left
+    clock.now += 0.1
     frames += take(reader, 2)
     assert [frame.gap for frame in frames] == ["", "reconnect", ""]
     assert "It gave no frame for 2.5 seconds." in caplog.text
@@ -343,3 +349,26 @@ def test_the_end_waits_for_the_reading_thread_for_a_moment(play, monkeypatch):
     reader = play([SMALL])[1]
     reader.close()
     assert 0.1 <= waits[0] <= 1
+
+
+STUCK = """
+import threading
+from types import SimpleNamespace
+from edgekit.pipeline.reading.live_reader import LiveReader
+
+forever, reading = threading.Event(), threading.Event()
+camera = SimpleNamespace(
+    read=lambda: (reading.set(), forever.wait()), name="camera", fps=25.0, reopens=True
+)
+reader = LiveReader(camera, threading.Event())
+reading.wait()
+reader.close()
+print("closed")
+"""
+
+
+def test_a_program_ends_while_a_camera_is_stuck():
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK], stdout=subprocess.PIPE, timeout=LIMIT, check=True
+    )
+    assert done.stdout == b"closed\n"

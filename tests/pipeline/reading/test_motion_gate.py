@@ -116,6 +116,15 @@ def test_what_acts_without_end_does_not_keep_it_awake(fps, most):
     assert found == [False]
 
 
+def test_what_acts_since_another_size_is_beside_what_is_learnt_after_as_long():
+    camera = Camera()
+    camera.see(250)
+    camera.scene = camera.scene[:60]
+    camera.gate.acting = [[40.0, 20.0, 60.0, 50.0]]
+    found = camera.see(400)
+    assert 7 <= found.index(True) / 25 <= 7.5
+
+
 def test_when_an_early_action_ends_learning_does_not_wait():
     camera = Camera()
     camera.gate.acting = [[40.0, 20.0, 60.0, 50.0]]
