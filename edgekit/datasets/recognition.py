@@ -65,7 +65,7 @@ def advice_on_place(root: Path) -> str:
     """Returns advice for a path without a known layout: where a dataset is; "" if none is near."""
     try:
         folders = sorted(path for path in root.glob("*") if path.is_dir())[:_MOST_FOLDERS]
-        archives = sorted(root.glob("*.zip"))
+        archives = [root] if root.suffix == ".zip" else sorted(root.glob("*.zip"))
     except OSError:
         return ""
     near = [*folders, *archives, *root.parents[:2]]

@@ -27,6 +27,19 @@ def write_clip(path: Path, frames: int = 30, size: tuple[int, int] = (64, 48)) -
 
 
 @pytest.fixture
+def endless_clip(tmp_path: Path) -> Callable[[Path], Path]:
+    """Writes a video of 30 pictures that does not say how many it has, as cameras record them."""
+
+    def write(path: Path) -> Path:
+        pictures = write_clip(tmp_path / "pictures", 30)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(each.read_bytes() for each in sorted(pictures.iterdir())))
+        return path
+
+    return write
+
+
+@pytest.fixture
 def clip() -> Callable[..., Path]:
     """Writes a video or a folder of pictures: path, frames (30), size in pixels (64, 48)."""
     return write_clip

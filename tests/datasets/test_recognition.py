@@ -102,3 +102,13 @@ def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
     write(tmp_path, "annotations.json", json.dumps(OWN))
     job = write(tmp_path / "job", "job_1.zip", "")
     assert advice_on_place(job) == f"Unpack {job / 'job_1.zip'}."
+    with pytest.raises(AnnotationError, match=r"job_1\.zip is no folder") as caught:
+        layout_of(DatasetChoice(job / "job_1.zip"))
+    assert caught.value.hint == f"Unpack {job / 'job_1.zip'}."
+
+
+def test_another_file_is_no_folder(tmp_path: Path) -> None:
+    clip = write(tmp_path / "clips", "clip.mp4", "") / "clip.mp4"
+    with pytest.raises(AnnotationError, match=r"clip\.mp4 is no folder") as caught:
+        layout_of(DatasetChoice(clip))
+    assert caught.value.hint == "Name the folder that holds the annotations and the videos."

@@ -15,7 +15,7 @@ from edgekit._parameters import parameter
 from edgekit.datasets._faults import tell_left_out
 from edgekit.datasets._parts import advice_on_lists, files_of_part
 from edgekit.datasets.annotations import MOST_FRAMES, TruthTube, VideoTruth
-from edgekit.datasets.video_facts import facts_of
+from edgekit.datasets.video_facts import decoded, facts_of
 from edgekit.errors import AnnotationError, MediaError
 from edgekit.files.json_arrays import memory_of
 from edgekit.files.reading import read_regular, without_mark
@@ -75,9 +75,12 @@ class Origin:
             what: What it is needed for.
             error: Why it cannot be read.
         """
+        needed = f"The layout {self.layout} needs the video '{name}', for its {what}."
+        if path.exists():
+            return AnnotationError(f"{needed} {error.message}", hint=error.hint)
         return AnnotationError(
-            f"The layout {self.layout} needs the video '{name}', for its {what}. {error.message}",
-            hint=error.hint if path.exists() else "Put it into the folder videos of the dataset.",
+            f"{needed} The dataset's folder has no video of that name.",
+            hint="Put it into the folder videos of the dataset.",
         )
 
     def read(self, most: int) -> bytes:
@@ -148,9 +151,10 @@ class Origin:
         if (frames == 0 or size == (0, 0)) and path.exists():
             try:
                 facts = facts_of(path)
+                frames = frames or facts.frames or decoded(path)[0]
             except MediaError as error:
                 raise AnnotationError(error.message, hint=error.hint) from error
-            frames, size = frames or facts.frames or 0, (facts.width, facts.height)
+            size = (facts.width, facts.height)
         if not (1 <= frames <= MOST_FRAMES and min(size) >= 1 and max(size) <= LONGEST_SIDE):
             raise self.wrong(
                 f"{frames} frames of {size[0]}x{size[1]}; expected 1 to {MOST_FRAMES} frames of "

@@ -27,7 +27,7 @@ from edgekit.datasets._parts import part_in
 from edgekit.datasets.annotations import Truth, TruthTube, VideoTruth
 from edgekit.datasets.readers._origin import Origin, only_file
 from edgekit.datasets.readers._tracks import TrackError, TrackFiller
-from edgekit.datasets.video_facts import facts_of
+from edgekit.datasets.video_facts import decoded, facts_of
 from edgekit.errors import MediaError
 
 __all__ = ["read_ava"]
@@ -139,15 +139,14 @@ def _video(
     try:
         path = finder.path_of(name)
         facts = facts_of(path)
+        count = facts.frames or decoded(path)[0]
     except ValueError as error:
         raise origin.wrong(str(error), where) from error
     except MediaError as error:
         raise origin.unseen(name, path, "size and rate", error) from error
     fps = _PICTURES_FPS if path.is_dir() else facts.fps
-    if facts.frames is None:
-        raise origin.wrong("the video does not tell its number of frames", where)
     seconds = sorted(second for keys in tracks.values() for second, _ in keys)
-    start, end = _span(seconds, facts.frames / fps)
+    start, end = _span(seconds, count / fps)
     if late := [second for second in seconds if second > end]:
         with leaving_out_faults():
             raise origin.wrong(_past(end, late), where, hint=_HINT)
@@ -175,14 +174,14 @@ def _video(
             spans[-1].append((second, box))
         for span in spans:
             frames = {
-                min(round((second - start) * fps), facts.frames - 1): _pixels(box, width, height)
+                min(round((second - start) * fps), count - 1): _pixels(box, width, height)
                 for second, box in span
             }
             try:
                 tubes += filler.tubes(index[action], frames.items())
             except TrackError as error:
                 raise origin.wrong(str(error), where) from error
-    return origin.video(name, facts.frames, (width, height), tubes, lambda _: path)
+    return origin.video(name, count, (width, height), tubes, lambda _: path)
 
 
 def _several(keys: list[_Key]) -> list[float]:

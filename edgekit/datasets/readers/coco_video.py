@@ -122,12 +122,12 @@ def _by_video(origin: Origin, file: _CocoFile) -> dict[int, list[_CocoAnnotation
     crowds = empty = 0
     for one in file.annotations:
         own = home.get(one.image_id) if one.bboxes is None else one.video_id
-        if own is None or own not in known or one.video_id not in (None, own):
+        if one.bboxes is None and one.bbox is None:
+            empty += 1
+        elif own is None or own not in known or one.video_id not in (None, own):
             lost.append(one)
         elif one.iscrowd:
             crowds += 1
-        elif one.bboxes is None and one.bbox is None:
-            empty += 1
         else:
             found[own].append(one)
     if crowds or empty:

@@ -141,7 +141,7 @@ def _of_file(video: VideoTruth, *, decode: bool) -> Iterator[str]:
         yield what
     if missing := _missing_pictures(video.path):
         shown = ", ".join(str(number) for number in missing[:_SHOWN])
-        more = ", ..." if len(missing) > _SHOWN else ""
+        more = " and others" if len(missing) > _SHOWN else ""
         verb = "picture is" if len(missing) == 1 else "pictures are"
         yield f"{len(missing)} {verb} missing in {video.path}: {shown}{more}."
 

@@ -67,6 +67,8 @@ def layout_of(choice: DatasetChoice) -> str:
         root = choice.root
         what = "has no annotations that EdgeKit knows" if root.is_dir() else "is no folder"
         usual = f"Name it with {parameter('dataset')}; docs/datasets.md has the files of each."
+        if not root.is_dir():
+            usual = "Name the folder that holds the annotations and the videos."
         raise AnnotationError(
             f"{root} {what}. Expected one of the layouts {listed(DATASETS)}.",
             hint=(advice_on_place(root) or usual) if root.exists() else "Check the path.",

@@ -62,6 +62,15 @@ def test_keyframes_become_tubes(tmp_path: Path, clip: Callable[..., Path]) -> No
     assert (watch.label, watch.start, watch.end) == (1, 25, 25)
 
 
+def test_a_video_that_does_not_say_its_number_of_frames_is_counted(
+    tmp_path: Path, endless_clip: Callable[[Path], Path]
+) -> None:
+    endless_clip(dataset(tmp_path) / "videos/1j20qq1JyX4.mp4")
+    (video,) = read_truth("ava", tmp_path).videos
+    assert (video.frames, video.width, video.height) == (30, 64, 48)
+    assert [(tube.start, tube.end) for tube in video.tubes] == [(0, 25), (25, 25)]
+
+
 def test_actors_that_no_person_tells_apart_are_refused(
     tmp_path: Path, clip: Callable[..., Path]
 ) -> None:
@@ -106,7 +115,11 @@ def test_cut_videos_begin_at_second_900(tmp_path: Path, clip: Callable[..., Path
         ("a,0,10,10,20,20,1,1\n", "sides from 0 to 1"),
         ("a,0,0.1,0.1\n", "line 1"),
         ("1j20qq1JyX4,500,0,0,1,1,12,1\n", "1 of its boxes are later, at second 500."),
-        ("gone,0,0,0,1,1,12,1\n", "needs the video 'gone'"),
+        (
+            "gone,0,0,0,1,1,12,1\n",
+            "needs the video 'gone', for its size and rate. The dataset's folder has no video of "
+            "that name.",
+        ),
         ("../a,0,0,0,1,1,12,1\n", "not a path inside"),
     ],
 )

@@ -183,3 +183,12 @@ def test_crowds_and_masks_without_a_box_are_left_out_and_counted(
     with collected_faults() as faults:
         read_truth("coco-video", tmp_path, part="train")
     assert [fault.message in line for fault in faults] == [True]
+
+
+def test_tracks_of_masks_only_are_without_a_box(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, youtube_vis(bboxes=None, segmentations=[[[0, 0, 9, 0, 9, 9]], None, None]))
+    (video,) = read_truth("coco-video", tmp_path, part="train").videos
+    assert video.tubes == []
+    assert "annotations without a box: 1." in caplog.text

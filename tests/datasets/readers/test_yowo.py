@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.datasets._faults import collected_faults
 from edgekit.datasets.published import read_truth
 from edgekit.errors import AnnotationError
 
@@ -32,6 +33,14 @@ def test_boxes_of_frames_become_tubes(tmp_path: Path, clip: Callable[..., Path])
     assert (long.label, long.start, long.end) == (2, 1, 3)
     assert long.boxes.tolist()[2] == [12, 20, 32, 40]
     assert (short.start, short.end) == (2, 2)
+
+
+def test_a_video_that_does_not_say_its_number_of_frames_is_counted(
+    tmp_path: Path, endless_clip: Callable[[Path], Path]
+) -> None:
+    endless_clip(dataset(tmp_path, {2: "3 10 20 30 40\n"}) / "rgb-images" / f"{NAME}.avi")
+    (video,) = read_truth("yowo", tmp_path).videos
+    assert (video.frames, video.width, video.height) == (30, 64, 48)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +88,27 @@ def test_what_is_wrong_is_named(
     with pytest.raises(AnnotationError) as caught:
         read_truth("yowo", dataset(tmp_path, labels, lines))
     assert message in caught.value.message
+
+
+def test_without_labels_every_video_is_a_fault_and_the_class_names_are_those_of_the_list(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "testlist.txt").write_text(f"{NAME}\nwave/a\n")
+    with collected_faults() as faults:
+        truth = read_truth("yowo", tmp_path)
+    assert (truth.classes, truth.videos) == (["Biking", "wave"], [])
+    assert [fault.message for fault in faults] == [
+        f"Wrong annotation in {tmp_path / 'labels'}, video '{name}': its labels cannot be read: No "
+        "such file or directory."
+        for name in (NAME, "wave/a")
+    ]
+
+
+def test_labels_that_are_no_file_are_named(tmp_path: Path) -> None:
+    folder = dataset(tmp_path, {1: "3 1 2 3 4"}) / "labels" / NAME
+    (folder / "00002.txt").mkdir()
+    with pytest.raises(AnnotationError, match=r"00002\.txt: it cannot be read: Is a directory"):
+        read_truth("yowo", tmp_path)
 
 
 def test_a_list_without_a_number_is_that_of_the_first_split(tmp_path: Path) -> None:

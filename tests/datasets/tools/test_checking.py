@@ -88,6 +88,21 @@ def test_everything_is_in_one_list(tmp_path: Path, clip: Callable[..., Path]) ->
         assert words in fault
 
 
+def test_of_many_missing_pictures_the_first_are_named(
+    tmp_path: Path, clip: Callable[..., Path]
+) -> None:
+    folder = clip(tmp_path / "gap")
+    choice = dataset(tmp_path, {"gap": video(tube(), frames=26)})
+    for number in (2, 7, 8, 20):
+        (folder / f"{number:05d}.jpg").unlink()
+    words = f"gap: 4 pictures are missing in {folder}: 2, 7, 8 and others."
+    assert faults(choice) == [words]
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/notes.txt").write_text("")
+    choice = dataset(tmp_path, {"empty": video(tube())})
+    assert faults(choice) == [f"empty: There is no picture in the folder {tmp_path / 'empty'}."]
+
+
 def test_the_listed_sizes_are_those_that_train_and_eval_refuse(
     tmp_path: Path, clip: Callable[..., Path]
 ) -> None:
