@@ -168,7 +168,9 @@ def _checked(
     parts = value if isinstance(value, list) and option.multiple else [value]
     for part in parts:
         if isinstance(part, bool) or not isinstance(part, (str, int, float)):
-            kind = "a table" if isinstance(part, dict) else repr(part)
+            # A list may hold the password of a camera.
+            kinds = {"dict": "a table", "list": "a list"}
+            kind = kinds.get(type(part).__name__) or repr(part)
             raise UsageError(f"{place}: {key} takes text or a number, not {kind}.")
         if part == "":  # as a path, it would mean the current folder
             raise UsageError(f"{place}: {key} is empty.", hint="Give it a value, or remove it.")

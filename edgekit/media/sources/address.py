@@ -10,12 +10,20 @@ from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.media.sources.registry import SCHEMES, SOURCES
 
-__all__ = ["check_address", "is_address", "path_of", "scheme_of", "without_secrets"]
+__all__ = [
+    "check_address",
+    "is_address",
+    "lacks_scheme",
+    "path_of",
+    "scheme_of",
+    "without_secrets",
+]
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _FILE = re.compile(r"file:(?://(?P<host>[^/]*))?(?P<path>/.*)", re.I | re.S)
 _HERE = ("", "localhost", "127.0.0.1", "[::1]")
 _HALF = re.compile(rf"({'|'.join(SCHEMES)}):", re.I)
+_BARE = re.compile(r"[^/]*:.*@[^/]", re.S)
 # Query parameters that distinguish the streams of one recorder and are no secret.
 _HARMLESS = re.compile(r"(?:camera|channel|profile|stream|subtype)=[0-9]{1,3}", re.I)
 _SECRET = re.compile(
@@ -29,6 +37,11 @@ def is_address(text: str) -> bool:
     if found is None:
         return _HALF.match(text) is not None
     return found[1].lower() != "file"
+
+
+def lacks_scheme(text: str) -> bool:
+    """Returns whether text looks like an address without a scheme, ``user:password@host/path``."""
+    return _BARE.match(text) is not None
 
 
 def scheme_of(address: str) -> str:
@@ -86,7 +99,8 @@ def without_secrets(address: str) -> str:
     """
     scheme, mark, rest = address.partition("://")
     if not mark:
-        return f"{address.partition(':')[0]}:..."
+        half = _HALF.match(address)
+        return f"{half[0]}..." if half else "..."
     place, tail = _split(rest, "/?#")
     if "@" in tail:
         return f"{scheme}://..."

@@ -17,6 +17,7 @@ from edgekit.media.sources.absent import AbsentSource
 from edgekit.media.sources.address import (
     check_address,
     is_address,
+    lacks_scheme,
     path_of,
     scheme_of,
     without_secrets,
@@ -69,6 +70,8 @@ def open_source(spec: str | int | Path, options: SourceOptions | None = None) ->
         return PipelineSource(text, options)
     path = path_of(text)
     _refuse_name(path)
+    if lacks_scheme(text) and not path.exists():
+        check_address(text)  # the error about a missing file would show the password
     return _open_camera(str(path), options) if is_camera(str(path)) else _open_path(path, options)
 
 

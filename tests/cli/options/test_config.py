@@ -103,6 +103,7 @@ def test_all_that_run_takes_can_stand_in_a_file(written):
         ('\nsource = ["a", "b\\u0000"]\n', 2, "source has a NUL character"),
         ('source = "a"\nbundle = ""\n', 2, "bundle is empty"),
         ('source = ["a", ""]\n', 1, "source is empty"),
+        ('mqtt = ["mqtt://user:secret@broker"]\n', 1, "mqtt takes text or a number, not a list."),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(written, text, line, said, capsys):

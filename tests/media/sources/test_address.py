@@ -55,11 +55,27 @@ def test_what_is_an_address():
     assert not is_address("clip.mp4")
 
 
-@pytest.mark.parametrize("address", ["ftp://user:secret@cam/x", "rtsp://", "rtsp:user:secret@cam"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ftp://user:secret@cam/x",
+        "rtsp://",
+        "rtsp:user:secret@cam",
+        "user:secret@cam:554/stream1",
+        "user:secret/x@cam",
+    ],
+)
 def test_no_address_of_a_stream_is_wrong_usage(address):
     with pytest.raises(UsageError, match="is not the address of a stream") as caught:
         open_source(address)
     assert "secret" not in str(caught.value)
+
+
+def test_a_file_may_be_named_like_an_address_without_a_scheme(make_video, monkeypatch):
+    path = make_video("a:b@c.mp4", frames=3)
+    monkeypatch.chdir(path.parent)
+    with open_source(path.name) as source:
+        assert len(list(source)) == 3
 
 
 def test_the_address_of_a_file_with_a_zero_byte_is_wrong_usage():
