@@ -44,8 +44,14 @@ def output_error(error: OSError, path: Path) -> OutputError:
         reason, hint = f"there is no folder {folder}", f"Run: mkdir -p {shlex.quote(str(folder))}"
     elif error.errno == errno.ENAMETOOLONG:
         hint = "Give it a shorter name."
-    elif error.errno == errno.ENOSPC:
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "Free some space there, or choose another path."
+        with contextlib.suppress(OSError):  # there may be no folder for temporary files
+            if path.absolute().is_relative_to(tempfile.gettempdir()):
+                hint = (
+                    "Free some space there, choose another path, or another folder for temporary "
+                    "files: export TMPDIR=FOLDER"
+                )
     elif error.errno in (errno.EMFILE, errno.ENFILE):
         hint = "Raise the limit of open files: ulimit -n 4096; in a systemd unit LimitNOFILE=4096"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 
 from edgekit.datasets.annotations import SCHEMA
 from edgekit.errors import OutputError
+from edgekit.files.output_paths import output_error
 from edgekit.files.writing import atomic_folder
 from edgekit.synthetic.clip import CLASSES, FPS, PuppetClip, render_clip
 
@@ -62,10 +64,8 @@ def refuse_incomplete(path: Path, frames: int) -> None:
         count += 1
     capture.release()
     if count != frames:
-        raise OutputError(
-            f"{path} holds {count} frames and should hold {frames}.",
-            hint="Free some space there, or name another place.",
-        )
+        reason = f"it holds {count} frames and should hold {frames}"
+        raise output_error(OSError(errno.ENOSPC, reason), path)
 
 
 def write_dataset(

@@ -20,6 +20,7 @@ from edgekit.errors import OutputError
 from edgekit.files import writing
 from edgekit.files.output_paths import (
     marked,
+    output_error,
     refuse_existing,
     refuse_no_folder,
     refuse_unwritable,
@@ -126,9 +127,16 @@ def test_a_failure_leaves_the_old_file(tmp_path):
 
 
 def test_a_full_disk_says_so(tmp_path):
-    with pytest.raises(OutputError, match="No space left"), atomic_file(tmp_path / "a"):
+    with pytest.raises(OutputError, match="No space left") as caught, atomic_file(tmp_path / "a"):
         raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.hint == "Free some space there, or choose another path."
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_folder_for_temporary_files_says_how_to_name_another(number):
+    for path in (Path(tempfile.gettempdir()), Path(tempfile.gettempdir(), "a", "model.tflite")):
+        assert "export TMPDIR=FOLDER" in output_error(OSError(number, "full"), path).hint
 
 
 def test_a_folder_is_replaced_only_by_force(tmp_path):
