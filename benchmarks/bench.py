@@ -113,8 +113,8 @@ def bench(
             for each, and one for the measurement.
 
     Returns:
-        The report: times in seconds and milliseconds as its fields say, one row per setting. A row
-        that could not be run contains the reason.
+        The report, with one row per setting. A row that could not be run contains the reason. Times
+        are in milliseconds, but ``first_frame`` and ``cpu_seconds`` are in seconds.
 
     Raises:
         UsageError: A value has the wrong type or is out of range, or two of them contradict; or the

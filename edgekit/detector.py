@@ -56,8 +56,8 @@ def cascade_of(bundle: Bundle) -> Cascade:
 def recent_frames_of(bundle: Bundle) -> RecentFrames | None:
     """Returns what pairs the frames of one source, as the bundle's manifest describes it.
 
-    Returns None for a model without a motion map, and for a bundle of EdgeKit 0.1.0. The cascade
-    then stores the previous pictures itself.
+    Returns None for a model without a motion map, and for an early bundle, which does not state the
+    interval of a pair. The cascade then stores the previous pictures itself.
     """
     cascade = bundle.manifest.cascade
     if cascade.kind == "rgb" or cascade.interval is msgspec.UNSET:
@@ -134,7 +134,7 @@ class Detector(Closing):
     def remembers(self) -> bool:
         """Whether the cascade always compares with the previous picture, without regard to time.
 
-        This is so for a bundle of EdgeKit 0.1.0, which does not state the interval of a pair.
+        This is so for a bundle that does not state the interval of a pair. Only early ones do not.
         """
         return self.bundle.manifest.cascade.kind != "rgb" and self.recent_frames() is None
 

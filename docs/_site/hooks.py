@@ -23,6 +23,8 @@ PAGES_OF_ROOT = {
     "CHANGELOG.md": "changelog.md",
 }
 """Pages of the checkout's top folder, and their names on the site."""
+_CODE = ("code", "pre", "script", "style")
+"""Elements whose text is not prose."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -58,29 +60,46 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
-    """Refuses a page that loads anything from another address."""
-    finder = _Loaded()
+    """Refuses a page that loads anything from another address, or shows an escape of Markdown."""
+    finder = _Faults()
     finder.feed(output)
     if finder.addresses:
         raise PluginError(f"{page.file.src_uri} loads {finder.addresses[0]} from elsewhere.")
+    if finder.escapes:
+        raise PluginError(f"{page.file.src_uri} shows an escape: {finder.escapes[0]}")
     return output
 
 
-class _Loaded(HTMLParser):
-    """Collects the addresses on other hosts that a page loads by itself."""
+class _Faults(HTMLParser):
+    """Collects the addresses on other hosts that a page loads by itself, and visible escapes.
+
+    Code may show a backslash before a sign; other text does so only if Markdown did not use it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.addresses: list[str] = []
+        self.escapes: list[str] = []
+        self._code = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Notes what the tag loads; a link that a reader may follow loads nothing."""
+        self._code += tag in _CODE
         given = dict(attrs)
         address = given.get("src") or ""
         if tag == "link" and given.get("rel") != "canonical":
             address = given.get("href") or ""
         if re.match(r"(https?:)?//", address):
             self.addresses.append(address)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Notes the end of code."""
+        self._code -= tag in _CODE
+
+    def handle_data(self, data: str) -> None:
+        """Notes a text with a backslash before a sign of Markdown."""
+        if not self._code and re.search(r"\\[`*_{}\[\]<>|#]", data):
+            self.escapes.append(data.strip())
 
 
 def _fill(entries: list[Any], name: str, pages: list[str]) -> None:
@@ -145,7 +164,8 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
+    # Markdown has no escape for <.
+    return re.sub(r"([\\`*_{}\[\]>|#])", r"\\\1", text).replace("<", "&lt;")
 
 
 def _page_of_api() -> str:

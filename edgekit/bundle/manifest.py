@@ -62,8 +62,8 @@ class CascadeSpec(_Spec, frozen=True, kw_only=True):
     """Temporal part of the input; see ``edgekit.runtime.cascade``.
 
     Attributes:
-        interval: Seconds between the two pictures that the model was trained with. Bundles of
-            EdgeKit 0.1.0 lack it; their readers compare with the picture ``frame_gap`` earlier.
+        interval: Seconds between the two pictures that the model was trained with. Early
+            bundles lack it; their readers compare with the picture ``frame_gap`` earlier.
     """
 
     kind: Literal["ssim", "ssim-shifted", "dssim", "rgb"] = "ssim"
