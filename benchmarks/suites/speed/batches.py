@@ -9,6 +9,7 @@ per frame. All run on ONNX Runtime with one thread.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from pathlib import Path
@@ -55,6 +56,7 @@ def _session(model: bytes) -> Any:
 
 def main() -> None:
     """Prints a line for each shipped model."""
+    argparse.ArgumentParser(description="Compares batches of frames with single ones.").parse_args()
     print(f"{machine()}\n\nONNX Runtime, 1 thread, medians of {_ROUNDS}\n")
     print("| model | " + " | ".join(f"{count} in a batch, ms a frame" for count in _BATCHES) + " |")
     print("| --- |" + " --- |" * len(_BATCHES))
