@@ -176,7 +176,7 @@ def test_a_bundle_that_cannot_be_loaded(devices: Devices, shows: Shows) -> None:
     shows(
         "A bundle whose model cannot be loaded is taken back on both.",
         f"edgekit deploy {' '.join(HOSTS)} broken",
-        f"rolled back after {max(each['seconds'] for each in found):.0f} s with the copy; "
+        f"rolled back after {max(each['seconds'] for each in found):.0f} s, including the copy; "
         f"the first release gives frames {took:.0f} s later",
     )
 
