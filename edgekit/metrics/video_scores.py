@@ -79,8 +79,7 @@ def score_video(
     """
     video = stored.load()
     size, scale = _size(video.truth, rules)
-    limit = (size[0] - rules.pixel, size[1] - rules.pixel)
-    frames = _prepare(FrameDetections.of(video.detections, classes), scale, limit)
+    frames = _prepare(FrameDetections.of(video.detections, classes), scale, size, rules.pixel)
     truth = _truth(video.truth, scale)
     linker = new_linker(frame_size=size).linker
     tubes = _tubes(frames, classes, linker)
@@ -125,7 +124,10 @@ def _size(truth: VideoTruth, rules: Protocol) -> tuple[tuple[int, int], Array]:
     return size, np.array([*size, *size]) / np.array([*own, *own])
 
 
-def _prepare(found: FrameDetections, scale: Array, limit: tuple[float, float]) -> FrameDetections:
+def _prepare(
+    found: FrameDetections, scale: Array, size: tuple[int, int], pixel: float
+) -> FrameDetections:
+    limit = (size[0] - pixel, size[1] - pixel)
     boxes = clamp_boxes(np.asarray(found.boxes, np.float64) * scale, limit, offset=_OFFSET)
     return FrameDetections(boxes, np.asarray(found.scores, np.float64), found.counts, found.fps)
 
