@@ -177,7 +177,7 @@ class Capture:
         # The cascade may hold a picture that is too near in time, or of another source.
         if frame.earlier is None and (work.gaps or self._installed.recent is not None):
             self._installed.detector.reset()
-        if size != self._size:
+        if resized or self._size is None:
             self._size = work.size = size
 
     def _missing(self, index: int, skipped: Mapping[str, int]) -> tuple[int, list[Gap]]:

@@ -50,6 +50,7 @@ _OUTLIERS = 2048
 
 class _KeptFrame(NamedTuple):
     time: float
+    shape: tuple[float, ...]
     image: npt.NDArray[np.uint8]
     samples: npt.NDArray[np.uint8]
     earlier: npt.NDArray[np.uint8] | None
@@ -92,11 +93,11 @@ class RecentFrames:
 
         Returns:
             The frame. ``earlier`` is None for the first frames, until a picture is old enough. This
-            also applies after a real break: a reconnect, a seek or another size. Lost frames are
-            not a break.
+            also applies after a real break: a reconnect, a seek, or another size or shape of the
+            pixels. Lost frames are not a break.
         """
         kept = self._kept
-        if kept and (frame.gap not in ("", "dropped") or frame.image.shape != kept[-1].image.shape):
+        if kept and (frame.gap not in ("", "dropped") or _shape(frame) != kept[-1].shape):
             self.clear()
         self._tick(frame)
         if not kept:
@@ -109,7 +110,7 @@ class RecentFrames:
             return replace(frame, earlier=shown)
         earlier = self._nearest(self._clock - self.interval)
         self._make_room()
-        kept.append(_KeptFrame(self._clock, frame.image, samples, earlier))
+        kept.append(_KeptFrame(self._clock, _shape(frame), frame.image, samples, earlier))
         return replace(frame, earlier=earlier)
 
     def clear(self) -> None:
@@ -173,6 +174,10 @@ class RecentFrames:
             self._runs.append(self._repeats)
         self._repeats = 0
         return False
+
+
+def _shape(frame: Frame) -> tuple[float, ...]:
+    return *frame.image.shape, frame.sample_aspect
 
 
 def _samples(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -199,6 +200,15 @@ def test_a_break_without_lost_frames_is_an_event_too(reason):
 
 def test_a_change_of_size_is_a_gap_and_ends_the_tubes():
     given = frames(range(4)) + frames(range(4, 8), size=(96, 128))
+    detector = Detector()
+    sink, _ = run(given, detector)
+    assert ("gap", (4, "resize", 0)) in sink.calls
+    assert detector.resets == [4]
+    assert [(tube.start, tube.end) for tube in sink.tubes] == [(0, 3), (4, 7)]
+
+
+def test_a_change_of_the_pixels_shape_is_a_gap_and_ends_the_tubes_too():
+    given = frames(range(4)) + [replace(frame, sample_aspect=2.0) for frame in frames(range(4, 8))]
     detector = Detector()
     sink, _ = run(given, detector)
     assert ("gap", (4, "resize", 0)) in sink.calls

@@ -105,6 +105,13 @@ def test_another_size_begins_anew():
     assert recent.add(Frame(1, 0.04, picture(1, (8, 16, 3)))).earlier is None
 
 
+def test_pixels_of_another_shape_begin_anew():
+    recent = RecentFrames(0.04)
+    recent.add(Frame(0, 0.0, picture(0)))
+    assert recent.add(Frame(1, 0.04, picture(1), sample_aspect=2.0)).earlier is None
+    assert recent.add(Frame(2, 0.08, picture(2), sample_aspect=2.0)).earlier is not None
+
+
 @pytest.mark.parametrize("every", [2, 5])
 def test_a_picture_given_again_is_compared_with_what_its_first_appearance_was(every):
     images = [picture(n) for n in range(40)]

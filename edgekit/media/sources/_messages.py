@@ -9,7 +9,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import MediaError
 from edgekit.media.sources.source import Source
 
-__all__ = ["no_key_frame", "no_picture", "say_damage", "say_ended"]
+__all__ = ["broken_off", "no_key_frame", "no_picture", "say_damage", "say_ended"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,6 +28,21 @@ def no_picture(name: str, reason: str, *, hint: str = "") -> MediaError:
     )
     return MediaError(
         f"No picture comes from {name}: {reason}.", hint=f"{check}\n{hint}" if hint else check
+    )
+
+
+def broken_off(source: Source, reason: str) -> MediaError:
+    """Returns the error for a stream or a recording on a server that gives no further picture.
+
+    Args:
+        source: Source whose connection failed; without a picture so far, it is ``no_picture``.
+        reason: Reason as a clause, for use after a colon.
+    """
+    if not source.position:
+        return no_picture(source.name, reason)
+    return MediaError(
+        f"{source.name} broke off after {source.position} frames: {reason}.",
+        hint="Check the network and the server.",
     )
 
 

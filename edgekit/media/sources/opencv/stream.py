@@ -9,7 +9,7 @@ from edgekit._locking import one_at_a_time
 from edgekit.media._held import within
 from edgekit.media._opencv import cv2, file_backend
 from edgekit.media.sources._frame_clock import FrameClock, checked_fps, rate_or_none
-from edgekit.media.sources._messages import no_picture, say_ended
+from edgekit.media.sources._messages import broken_off, no_picture, say_ended
 from edgekit.media.sources._playout import Playout, wait_until
 from edgekit.media.sources._protocols import in_opencv, stream_limits
 from edgekit.media.sources.address import without_secrets
@@ -93,7 +93,7 @@ class OpenCVStreamSource(CaptureSource):
             patience = self._options.patience
             # FFmpeg holds back the last picture before a silence until it gives up waiting.
             if time.monotonic() - begin >= patience and not self._held.closed:
-                raise no_picture(self.name, f"none came for {patience:g} seconds")
+                raise broken_off(self, f"none came for {patience:g} seconds")
         if image is None:
             if not self._held.closed:
                 say_ended(self)

@@ -153,11 +153,6 @@ class Connection:
         self._decoder = Decoder(stream, name, keep_size=self.whole)
         self._pictures = self._decoded()
 
-    @property
-    def sample_aspect(self) -> Any:
-        """Pixel aspect ratio (width over height) as stored, as a fraction; None if unknown."""
-        return self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
-
     def next(self) -> DecodedPicture | None:
         """Returns the content of the next packet; None at the end.
 
@@ -263,6 +258,8 @@ class Connection:
                 begin = time.monotonic()
                 packet = next(packets, None)
                 if packet is None:
+                    if self._lacks_pictures():
+                        raise Unreadable(NO_PARTS)
                     return
                 if packet.stream_index == self._stream.index and packet.size:
                     self.packets += 1
@@ -278,15 +275,19 @@ class Connection:
             ended = not (self.whole or self.endless) and self.packets
             if ended and getattr(error, "errno", None) == errno.EIO:
                 return
-            unordered = self.whole and not self.packets and self._is_mp4
-            if unordered and getattr(error, "errno", None) == errno.EIO:
+            if self._lacks_pictures() and getattr(error, "errno", None) == errno.EIO:
                 raise Unreadable(NO_PARTS) from None
             raise Unreadable(self._reason(error)) from None
         finally:
             packets.close()
 
+    def _lacks_pictures(self) -> bool:
+        """Returns whether an MP4 on a server has pictures by its index, of which none came."""
+        return bool(self._network and self._is_mp4 and self._stream.frames and not self.packets)
+
     def _reason(self, error: BaseException) -> str:
-        return reason_of(error, self._av.error, self._patience)
+        connects = self._network is not None and not self.packets
+        return reason_of(error, self._av.error, self._patience, connects=connects)
 
 
 def _seconds(container: Any, stream: Any) -> float:

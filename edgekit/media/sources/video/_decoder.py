@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from edgekit.media.sources.video._bgr import BgrConverter
 from edgekit.media.sources.video._deinterlacing import Deinterlacer
 from edgekit.media.sources.video._orientation import UPRIGHT, orientation_of
+from edgekit.media.sources.video._pixel_shape import PixelShape
 from edgekit.runtime.types import Array
 
 __all__ = ["DecodedPicture", "Decoder"]
@@ -22,14 +23,14 @@ class DecodedPicture(NamedTuple):
         image: Picture, (H, W, 3) uint8, BGR; None if there is none.
         seconds: Presentation time in seconds; None if unknown.
         broken: Whether decoding failed or had errors.
-        transposed: Whether rows and columns were exchanged to set it upright.
+        sample_aspect: Pixel aspect ratio of the picture, width over height.
         waited: Seconds of waiting for the packet.
     """
 
     image: Array | None
     seconds: float | None = None
     broken: bool = False
-    transposed: bool = False
+    sample_aspect: float = 1.0
     waited: float = 0.0
 
 
@@ -59,6 +60,7 @@ class Decoder:
         self._deinterlacer: Deinterlacer | None = None
         self._rotation, self._orientation = 0, UPRIGHT
         self._converter = BgrConverter(name)
+        self._pixels = PixelShape(stream, name)
 
     def pictures(self, packet: Any | None) -> list[DecodedPicture]:
         """Returns the pictures that a packet completes; for None, the remaining ones at the end."""
@@ -107,14 +109,13 @@ class Decoder:
         # frame.
         if frame.key_frame or frame.rotation not in (0, self._rotation):
             self._rotation, self._orientation = frame.rotation, orientation_of(frame)
-        image = self._orientation.apply(self._bgr(frame))
-        return DecodedPicture(image, seconds, frame.is_corrupt, self._orientation.transposed)
-
-    def _bgr(self, frame: Any) -> Array:
-        size = frame.width, frame.height
-        if self._size is None:
-            self._size = size
-        return self._converter.convert(frame, self._size if self._keep_size else size)
+        if self._size is None or not self._keep_size:
+            self._size = frame.width, frame.height
+        image: Array = self._orientation.apply(self._converter.convert(frame, self._size))
+        aspect = self._pixels.of(frame, self._size)
+        if self._orientation.transposed:
+            aspect = 1 / aspect
+        return DecodedPicture(image, seconds, frame.is_corrupt, aspect)
 
 
 def _is_interlaced(frame: Any) -> bool:

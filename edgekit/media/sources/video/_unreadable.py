@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 __all__ = ["NO_PARTS", "ONLY_A_FILE", "Unreadable", "no_data", "reason_of"]
@@ -38,13 +39,14 @@ def no_data(patience: float) -> str:
     return f"none came for {patience:g} seconds"
 
 
-def reason_of(error: BaseException, errors: Any, patience: float) -> str:
+def reason_of(error: BaseException, errors: Any, patience: float, *, connects: bool) -> str:
     """Returns why FFmpeg failed, as a clause for use after a colon.
 
     Args:
         error: Error that PyAV raised.
         errors: The module ``av.error``.
         patience: Longest wait in seconds, which FFmpeg reports as an error of its own.
+        connects: Whether this is a network connection that has given nothing so far.
     """
     reasons = {
         (errors.ExitError, errors.TimeoutError): no_data(patience),
@@ -52,10 +54,12 @@ def reason_of(error: BaseException, errors: Any, patience: float) -> str:
         (errors.HTTPForbiddenError,): "the server does not allow it (403)",
         (errors.HTTPNotFoundError,): "the server has nothing at that address (404)",
         (errors.ConnectionRefusedError,): "the connection was refused: nothing listens there",
+        (errors.HTTPServerError,): "the server reports an error of its own (5xx)",
         (errors.InvalidDataError,): "the server does not send a stream that FFmpeg knows",
     }
     for kinds, reason in reasons.items():
         if isinstance(error, kinds):
             return reason
     said = getattr(error, "strerror", None) or type(error).__name__
-    return f"FFmpeg says '{said}'; an unknown host says so too"
+    may_be_unknown = connects and getattr(error, "errno", None) == errno.EIO
+    return f"FFmpeg says '{said}'{'; an unknown host says so too' if may_be_unknown else ''}"

@@ -9,12 +9,17 @@ from edgekit._locking import one_at_a_time
 from edgekit.errors import MediaError
 from edgekit.media._held import Held, within
 from edgekit.media.sources._frame_clock import FrameClock
-from edgekit.media.sources._messages import no_key_frame, no_picture, say_damage, say_ended
+from edgekit.media.sources._messages import (
+    broken_off,
+    no_key_frame,
+    no_picture,
+    say_damage,
+    say_ended,
+)
 from edgekit.media.sources._playout import wait_until
 from edgekit.media.sources.address import without_secrets
 from edgekit.media.sources.headers.completeness import lacks_end
 from edgekit.media.sources.headers.diagnosis import check_alone, check_file, unplayable, unreadable
-from edgekit.media.sources.headers.pixel_aspect import believable_aspect
 from edgekit.media.sources.source import Source, SourceOptions, name_of
 from edgekit.media.sources.video._connection import Connection
 from edgekit.media.sources.video._decoder import DecodedPicture
@@ -62,8 +67,7 @@ class VideoSource(Source):
         self.fps = connection.fps
         self.live = self.reopens = connection.endless
         self.frames = None if self.live else connection.frames or None
-        self._aspect = believable_aspect(connection.sample_aspect, self.name)
-        self.sample_aspect = self._seen_aspect(first)
+        self.sample_aspect = first.sample_aspect
         self._clock = FrameClock(self.fps)
         self._timing = LiveTiming(connection, self.name) if self.live else None
         self._has_reported_end = False
@@ -98,8 +102,7 @@ class VideoSource(Source):
             seconds, taken = self._timing.times(picture.seconds, asked)
             if connection.segmented and taken is not None:
                 wait_until(taken, lambda: self._held.closed)
-        aspect = self._seen_aspect(picture)
-        return Frame(index, seconds, _image(picture), gap, aspect, taken=taken)
+        return Frame(index, seconds, _image(picture), gap, picture.sample_aspect, taken=taken)
 
     def reopened(self) -> VideoSource:
         """Opens the stream again, over a new connection."""
@@ -108,9 +111,6 @@ class VideoSource(Source):
     def close(self) -> None:
         """Ends the connection, now or when a hanging read returns."""
         self._held.close()
-
-    def _seen_aspect(self, picture: DecodedPicture) -> float:
-        return 1 / self._aspect if picture.transposed else self._aspect
 
     def _report_end(self) -> None:
         connection = self._pictures.connection
@@ -171,7 +171,7 @@ class VideoSource(Source):
     def _failure(self, reason: str) -> MediaError:
         if isinstance(self._place, Path):
             return unreadable(self.name, reason)
-        return no_picture(self.name, reason)
+        return broken_off(self, reason)
 
 
 def _image(picture: DecodedPicture) -> Array:

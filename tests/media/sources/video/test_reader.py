@@ -337,21 +337,48 @@ def test_a_recording_without_duration_ends_where_the_server_says(ffmpeg, tmp_pat
         assert len(list(source)) == 25
 
 
-@pytest.mark.parametrize("share", [1, 0.6])
-def test_a_recording_without_a_length_ends_where_the_server_closes(ffmpeg, pyav, share, caplog):
-    content = ffmpeg("-c:v", "libx264", "-movflags", "+faststart", "x.mp4").read_bytes()
+@contextlib.contextmanager
+def answering(answer):
+    """The address of a server that gives each client these bytes, and closes."""
 
     def serve():
-        peer, _ = listener.accept()
-        with peer:
-            peer.recv(65536)
-            peer.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + content[: int(len(content) * share)])
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = listener.accept()
+                with peer:
+                    peer.recv(65536)
+                    peer.sendall(answer)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()
-        frames = frames_of(f"http://127.0.0.1:{listener.getsockname()[1]}/x.mp4")
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+
+
+@pytest.mark.parametrize("share", [1, 0.6])
+def test_a_recording_without_a_length_ends_where_the_server_closes(ffmpeg, pyav, share, caplog):
+    content = ffmpeg("-c:v", "libx264", "-movflags", "+faststart", "x.mp4").read_bytes()
+    sent = content[: int(len(content) * share)]
+    with answering(b"HTTP/1.0 200 OK\r\n\r\n" + sent) as address:
+        frames = frames_of(address)
     assert len(frames) == 25 if share == 1 else 0 < len(frames) < 25
     assert ("of its 25 frames" in caplog.text) == (share < 1)
+
+
+def test_a_recording_with_a_length_that_breaks_off_says_after_how_many_frames(ffmpeg, pyav):
+    content = ffmpeg("-vf", "loop=2:25", "-c:v", "mjpeg", "-q:v", "1", "x.mkv").read_bytes()
+    head = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content)
+    with answering(head + content[: len(content) * 3 // 4]) as address:
+        source = open_source(address)
+        with source, pytest.raises(MediaError, match=r"broke off after \d+ frames: ") as caught:
+            list(source)
+    assert "unknown host" not in caught.value.message
+    assert "password" not in caught.value.hint
+
+
+def test_an_error_of_the_server_is_no_unknown_host(pyav):
+    expected = pytest.raises(MediaError, match=r"reports an error of its own \(5xx\)\.\n")
+    with answering(b"HTTP/1.0 503 Busy\r\n\r\n") as address, expected:
+        open_source(address)
 
 
 def test_empty_chunks_of_an_avi_are_no_missing_frames(ffmpeg, pyav, served, caplog):
@@ -363,9 +390,13 @@ def test_empty_chunks_of_an_avi_are_no_missing_frames(ffmpeg, pyav, served, capl
 def test_an_mp4_with_its_index_last_needs_a_server_that_gives_parts(ffmpeg, pyav, served):
     # More than FFmpeg keeps of what it has read.
     content = ("-vf", "noise=alls=100:allf=t", "-c:v", "libx264", "-crf", "1", "-frames:v", "9")
-    assert len(frames_of(ffmpeg(*content, "x.mov"))) == 9
-    with pytest.raises(MediaError, match="index of this MP4 comes after its pictures"):
-        open_source(f"{served}/x.mov")
+    path = ffmpeg(*content, "x.mov")
+    assert len(frames_of(path)) == 9
+    head = b"HTTP/1.0 200 OK\r\n\r\n"  # as a server answers that does not know the length
+    with answering(head + path.read_bytes()) as address:
+        for place in (f"{served}/x.mov", address):
+            with pytest.raises(MediaError, match="index of this MP4 comes after its pictures"):
+                open_source(place)
     ffmpeg(*content, "-movflags", "+faststart", "y.mov")
     assert len(frames_of(f"{served}/y.mov")) == 9
 
