@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RknnQuantizer"]
 
-_STATISTICS = "activations.npz"
-
 
 class RknnQuantizer(OnnxQuantizer):
     """Has Rockchip's toolkit round the weights, with EdgeKit's ranges of the activations.
@@ -65,7 +63,7 @@ class RknnQuantizer(OnnxQuantizer):
             ConversionError: The toolkit failed.
         """
         model = load(_source(bundle))
-        seen = load_histograms(statistics / _STATISTICS)
+        seen = load_histograms(statistics)
         ranges = {name: choose_range(values, recipe.method) for name, values in seen.items()}
         after = _activations(model)
         # The toolkit fuses a layer with its activation: only the values after it are rounded.

@@ -22,9 +22,6 @@ from edgekit.targets.ncnn.structure import multiply_adds
 
 __all__ = ["NcnnQuantizer"]
 
-_HISTOGRAMS = "activations.npz"
-_INTEGERS = "weights.npz"
-
 
 class NcnnQuantizer(base.Quantizer):
     """Quantizes activations and weights to signed 8 bits, weights per channel.
@@ -52,7 +49,7 @@ class NcnnQuantizer(base.Quantizer):
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
         """Returns the input of each layer; see ``edgekit.quantization.base.Quantizer.readings``."""
         structure = read_model(bundle).structure
-        seen = load_histograms(statistics / _HISTOGRAMS)
+        seen = load_histograms(statistics)
         origin = source(structure)
         found = {}
         for layer in weighted(structure):
@@ -73,8 +70,8 @@ class NcnnQuantizer(base.Quantizer):
         seen = activations(model, inputs, layers)
         integers = {name: layer.integers() for name, layer in layers.items()}
         with writing(folder):
-            save_histograms(seen, folder / _HISTOGRAMS)
-            save_weights(integers, folder / _INTEGERS)
+            save_histograms(seen, folder)
+            save_weights(integers, folder)
 
     def quantize(
         self,
@@ -87,9 +84,9 @@ class NcnnQuantizer(base.Quantizer):
         model = read_model(bundle)
         layers = {layer.name for layer in weighted(model.structure)}
         base.refuse_unknown(recipe.keep_float, layers)
-        seen = load_histograms(statistics / _HISTOGRAMS)
+        seen = load_histograms(statistics)
         reach = {name: _reach(choose_range(one, recipe.method)) for name, one in seen.items()}
-        integers = load_weights(statistics / _INTEGERS)
+        integers = load_weights(statistics)
         rounded = {name: integers[name] for name in sorted(layers - recipe.keep_float)}
         files = write_model(folder, *placed(model, reach, rounded))
         return base.Written(files[0], files)

@@ -55,8 +55,6 @@ if TYPE_CHECKING:
 __all__ = ["OnnxQuantizer", "place", "place_asymmetric"]
 
 _MODEL = "model.onnx"
-_STATISTICS = "activations.npz"
-_WEIGHTS = "weights.npz"
 
 
 class OnnxQuantizer(base.Quantizer):
@@ -89,7 +87,7 @@ class OnnxQuantizer(base.Quantizer):
 
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
         """Returns the input of each layer; see ``edgekit.quantization.base.Quantizer.readings``."""
-        seen = load_histograms(statistics / _STATISTICS)
+        seen = load_histograms(statistics)
         return {
             node.name: base.Reading(name, seen[name], *choose_range(seen[name], method))
             for node in self._layers(load(bundle))
@@ -111,8 +109,8 @@ class OnnxQuantizer(base.Quantizer):
         found = activations(model, names, inputs, look)
         integers = {name: layer.integers() for name, layer in layers.items()}
         with writing(folder):
-            save_histograms(found, folder / _STATISTICS)
-            save_weights(integers, folder / _WEIGHTS)
+            save_histograms(found, folder)
+            save_weights(integers, folder)
 
     def quantize(
         self,
@@ -123,9 +121,9 @@ class OnnxQuantizer(base.Quantizer):
     ) -> base.Written:
         """Writes the model; see ``edgekit.quantization.base.Quantizer.quantize``."""
         model = load(bundle)
-        seen = load_histograms(statistics / _STATISTICS)
+        seen = load_histograms(statistics)
         ranges = {name: choose_range(values, recipe.method) for name, values in seen.items()}
-        weights = load_weights(statistics / _WEIGHTS)
+        weights = load_weights(statistics)
         try:
             with muted():
                 made = self._placed(model, ranges, weights, recipe.keep_float)

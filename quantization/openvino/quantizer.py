@@ -54,9 +54,7 @@ from edgekit.targets.openvino.ir import MODEL, WEIGHTS, clean, save
 
 __all__ = ["OpenVinoQuantizer"]
 
-_HISTOGRAMS = "activations.npz"
 _CHANNELS = "channels.npz"
-_INTEGERS = "weights.npz"
 _PURPOSE = "Quantizing a bundle for the target openvino"
 _STEPS = 255
 
@@ -94,7 +92,7 @@ class OpenVinoQuantizer(base.Quantizer):
     def readings(self, bundle: Bundle, statistics: Path, method: str) -> dict[str, base.Reading]:
         """Returns the input of each layer; see ``edgekit.quantization.base.Quantizer.readings``."""
         del bundle  # the statistics contain the network as well
-        seen = load_histograms(statistics / _HISTOGRAMS)
+        seen = load_histograms(statistics)
         with np.load(statistics / _CHANNELS) as file:
             extremes = {
                 name: (float(ends[0].min()), float(ends[1].max())) for name, ends in file.items()
@@ -119,9 +117,9 @@ class OpenVinoQuantizer(base.Quantizer):
         integers = {name: layer.integers() for name, layer in layers.items()}
         with writing(folder):
             save(openvino, rounded, folder)
-            save_histograms(found, folder / _HISTOGRAMS)
+            save_histograms(found, folder)
             np.savez(folder / _CHANNELS, allow_pickle=False, **extremes)
-            save_weights(integers, folder / _INTEGERS)
+            save_weights(integers, folder)
 
     def quantize(
         self,
@@ -140,7 +138,7 @@ class OpenVinoQuantizer(base.Quantizer):
             recipe.keep_float, {layer.get_friendly_name() for layer in weighted(model)}
         )
         release(model, recipe.keep_float)
-        put(model, load_weights(statistics / _INTEGERS), recipe.keep_float)
+        put(model, load_weights(statistics), recipe.keep_float)
         _set_ranges(model, statistics, recipe.method)
         compress_quantize_weights_transformation(model)
         clean(model)
@@ -251,7 +249,7 @@ def _sum(layer: Any) -> Any:
 def _set_ranges(model: Any, statistics: Path, method: str) -> None:
     from openvino import opset8
 
-    seen = load_histograms(statistics / _HISTOGRAMS)
+    seen = load_histograms(statistics)
     with np.load(statistics / _CHANNELS) as file:
         extremes = dict(file)
     for rounding in roundings(model):

@@ -24,6 +24,7 @@ from edgekit.runtime.types import Array
 
 __all__ = ["Convolution", "IntegerWeights", "load_weights", "save_weights"]
 
+_FILE = "weights.npz"
 _LARGEST_PAIR = 128
 _WINDOWS = 64
 """Number of windows per picture that are examined in each layer, out of some thousands."""
@@ -163,19 +164,19 @@ class Convolution:
         return (blocks.swapaxes(0, 1) if self._dense else blocks).reshape(self._weights.shape)
 
 
-def save_weights(found: Mapping[str, IntegerWeights], path: Path) -> None:
-    """Writes integer weights as ``.npz``."""
+def save_weights(found: Mapping[str, IntegerWeights], folder: Path) -> None:
+    """Writes integer weights into a folder of statistics."""
     arrays = {
         f"{place}-{field}": getattr(made, field)
         for place, made in enumerate(found.values())
         for field in IntegerWeights.__slots__
     }
-    np.savez(path, allow_pickle=False, names=np.array(list(found)), **arrays)
+    np.savez(folder / _FILE, allow_pickle=False, names=np.array(list(found)), **arrays)
 
 
-def load_weights(path: Path) -> dict[str, IntegerWeights]:
-    """Reads the file that ``save_weights`` wrote."""
-    with np.load(path) as file:
+def load_weights(folder: Path) -> dict[str, IntegerWeights]:
+    """Reads what ``save_weights`` wrote into a folder."""
+    with np.load(folder / _FILE) as file:
         return {
             name: IntegerWeights(*(file[f"{place}-{f}"] for f in IntegerWeights.__slots__))
             for place, name in enumerate(file["names"].tolist())

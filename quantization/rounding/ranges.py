@@ -31,6 +31,7 @@ __all__ = [
     "save_histograms",
 ]
 
+_FILE = "activations.npz"
 _BINS = 4096
 _MOST_VALUES = 1 << 16
 _TAILS = 1e-4
@@ -199,21 +200,21 @@ def rounding_noise(seen: Histogram, low: float, high: float) -> float:
     return min(99.0, 10 * float(np.log10(max(signal, 1e-30) / max(noise, signal * 1e-12, 1e-30))))
 
 
-def save_histograms(found: Mapping[str, Histogram], path: Path) -> None:
-    """Writes histograms as ``.npz``."""
+def save_histograms(found: Mapping[str, Histogram], folder: Path) -> None:
+    """Writes histograms into a folder of statistics."""
     names = sorted(found)
     np.savez(
-        path,
+        folder / _FILE,
         names=np.array(names),
         ranges=np.array([(found[n].low, found[n].high, found[n].reach) for n in names]),
         counts=np.array([found[n].counts for n in names]),
     )
 
 
-def load_histograms(path: Path) -> dict[str, Histogram]:
-    """Reads the file that ``save_histograms`` wrote."""
+def load_histograms(folder: Path) -> dict[str, Histogram]:
+    """Reads what ``save_histograms`` wrote into a folder."""
     result = {}
-    with np.load(path) as file:
+    with np.load(folder / _FILE) as file:
         for name, (low, high, reach), counts in zip(
             file["names"].tolist(), file["ranges"].tolist(), file["counts"], strict=True
         ):

@@ -43,8 +43,6 @@ from edgekit.targets.muted_output import muted
 __all__ = ["TfliteQuantizer"]
 
 _MODEL = "model.tflite"
-_HISTOGRAMS = "activations.npz"
-_INTEGERS = "weights.npz"
 _OFFSETS = ".conv_offset_mask"
 """Suffix of the layer that computes the offsets of a deformable convolution."""
 _NETWORK_ALONE = (
@@ -108,7 +106,7 @@ class TfliteQuantizer(base.Quantizer):
         """Returns the input of each layer; see ``edgekit.quantization.base.Quantizer.readings``."""
         if method == DYNAMIC:
             return {}
-        seen = load_histograms(statistics / _HISTOGRAMS)
+        seen = load_histograms(statistics)
         return {
             operator.name: base.Reading(name, seen[name], *choose_range(seen[name], method))
             for operator in TFLiteGraph(bundle.model_path).layers
@@ -124,8 +122,8 @@ class TfliteQuantizer(base.Quantizer):
         seen = _activations(graph, bundle.model_path, inputs, convolved)
         integers = {name: layer.integers() for name, (_, layer) in convolved.items()}
         with writing(folder):
-            save_histograms(seen, folder / _HISTOGRAMS)
-            save_weights(integers, folder / _INTEGERS)
+            save_histograms(seen, folder)
+            save_weights(integers, folder)
 
     def quantize(
         self,
@@ -140,13 +138,13 @@ class TfliteQuantizer(base.Quantizer):
         layers = {operator.name for operator in graph.layers}
         base.refuse_unknown(recipe.keep_float, layers)
         self.check_recipe(bundle, recipe)
-        seen = load_histograms(statistics / _HISTOGRAMS)
+        seen = load_histograms(statistics)
         ranges = {
             name: choose_range(values, recipe.method)
             for name, values in seen.items()
             if recipe.method != DYNAMIC
         }
-        weights = load_weights(statistics / _INTEGERS)
+        weights = load_weights(statistics)
         model = TFLiteWeights(bundle.model_path).put(weights, recipe.keep_float)
         ends = graph.last if recipe.io == "int8" else frozenset()
         kept = graph.scopes_kept(recipe.keep_float, ends)

@@ -132,7 +132,7 @@ def test_readings_are_symmetric(paired: Bundle, statistics: Path) -> None:
 
 def test_weights_are_compensated(paired: Bundle, statistics: Path) -> None:
     model = read_model(paired)
-    for name, made in load_weights(statistics / "weights.npz").items():
+    for name, made in load_weights(statistics).items():
         plain = np.rint(
             model.arrays[name, "weight"].reshape(len(made.scale), -1) / made.scale[:, None]
         )

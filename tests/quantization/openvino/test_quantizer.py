@@ -334,7 +334,7 @@ def test_shipped_model_keeps_its_detections(kept_by_int8: Callable[[str], Any]) 
 def test_the_weights_are_those_that_calibration_chose(
     written: Bundle, statistics: Path, tmp_path: Path, make: Any
 ) -> None:
-    chosen = load_weights(statistics / "weights.npz")
+    chosen = load_weights(statistics)
     assert chosen.keys() == {layer.name for layer in OpenVinoQuantizer().layers(written)}
     found = read(make(written, statistics, tmp_path))
     for name, made in chosen.items():

@@ -345,7 +345,7 @@ def test_the_weights_are_those_that_calibration_chose(
     from ai_edge_litert.interpreter import Interpreter
 
     bundle = make(written, statistics, tmp_path)
-    chosen = load_weights(statistics / "weights.npz")
+    chosen = load_weights(statistics)
     assert chosen.keys() == {layer.name for layer in TfliteQuantizer().layers(written)}
     graph = schema.ModelT.InitFromPackedBuf(bundle.model_path.read_bytes(), 0).subgraphs[0]
     interpreter = Interpreter(model_path=str(bundle.model_path))
