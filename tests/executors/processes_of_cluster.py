@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edgekit.benchmarks.suites.support.streams import WITH_ITS_PARENT
+
 __all__ = ["Cluster", "wait_for"]
 
 
@@ -52,7 +54,8 @@ class Cluster:
         self.kill(name)
 
     def _start(self, kind: str, *arguments: str, name: str = "scheduler") -> None:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *arguments]
+        program = f"distributed.cli.dask_{kind}"
+        command = [*WITH_ITS_PARENT, sys.executable, "-m", program, *arguments]
         with (self.folder / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
 

@@ -16,7 +16,7 @@ import pytest
 
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.suites.deployment.ssh_devices import reason_for_none
-from edgekit.benchmarks.suites.support.streams import free_ports
+from edgekit.benchmarks.suites.support.streams import WITH_ITS_PARENT, free_ports
 from edgekit.deploy.on_device.unit import unit_text
 
 ROOT = Path(__file__).parents[3]
@@ -125,7 +125,8 @@ def run_inside(tmp_path: Path):
         script = _SCRIPT.format(
             folder=tmp_path, python=python, systemd=_SYSTEMD, commands=textwrap.dedent(commands)
         )
-        words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        words = [*WITH_ITS_PARENT, "unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        words += ["--mount-proc"]
         done = subprocess.run([*words, "sh", "-c", script], capture_output=True, text=True)
         said = (out / "said").read_text() if (out / "said").exists() else ""
         log = (out / "systemd.log").read_text() if (out / "systemd.log").exists() else ""
