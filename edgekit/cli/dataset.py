@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from edgekit._printable import plural
-from edgekit.cli.options.shared import FiniteRange, build, common_options, emit_json, stdout_console
+from edgekit.cli.options.shared import (
+    FiniteRange,
+    build,
+    common_options,
+    emit_json,
+    split_option,
+    stdout_console,
+)
 from edgekit.cli.options.types import DATASET, OUT_FILE, OUT_FOLDER
 from edgekit.cli.output.progress_bars import PhaseBars
 from edgekit.datasets.layouts import PARTS
@@ -49,10 +56,7 @@ def _chosen(*names: str) -> Callable[[F], F]:
                 *names, "dataset", type=DATASET,
                 help="Layout of the dataset. [default: recognized by the files]",
             ),
-            click.option(
-                "--split", type=click.IntRange(1, 3), default=1, show_default=True,
-                help="Number of the published split to read, for layouts that have several.",
-            ),
+            split_option,
             click.option(
                 "--part", type=click.Choice(PARTS), default="all",
                 show_default=True, help="Part of the dataset to read.",

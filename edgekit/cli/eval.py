@@ -21,6 +21,7 @@ from edgekit.cli.options.shared import (
     common_options,
     emit_json,
     session_options,
+    split_option,
     stdout_console,
 )
 from edgekit.cli.options.types import DATASET, LINK, OUT_FILE, OUT_FOLDER
@@ -50,13 +51,7 @@ __all__ = ["command"]
     metavar="FOLDER",
     help="Folder of the dataset. [required unless --detections is given]",
 )
-@click.option(
-    "--split",
-    type=click.IntRange(1, 3),
-    default=1,
-    show_default=True,
-    help="Number of the published split to read, for layouts that have several.",
-)
+@split_option
 @click.option(
     "--detections",
     type=click.Path(path_type=Path),

@@ -15,6 +15,7 @@ from edgekit.cli.options.shared import (
     common_options,
     emit_json,
     is_quiet,
+    split_option,
     stdout_console,
 )
 from edgekit.cli.options.types import BYTES, DATASET, OUT_FOLDER, SIZE, NameType
@@ -64,13 +65,7 @@ def _default(name: str) -> str:
     help="Folder of the clips. Repeat the option for several; each contributes the same number of "
     "samples.",
 )
-@click.option(
-    "--split",
-    type=click.IntRange(1, 3),
-    default=1,
-    show_default=True,
-    help="Number of the published split to read, for layouts that have several.",
-)
+@split_option
 @click.option(
     "--recipe",
     type=click.Choice(tuple(RECIPES)),

@@ -11,7 +11,7 @@ from edgekit._closing import Closing
 from edgekit._printable import printable
 from edgekit.errors import BadInputError
 from edgekit.fleet.devices import Fleet
-from edgekit.media.sinks.mqtt._client import import_client, make_client
+from edgekit.media.sinks.mqtt._client import DENIED, import_client, make_client
 from edgekit.media.sinks.mqtt.broker import Broker
 
 __all__ = ["FleetListener"]
@@ -26,7 +26,6 @@ _LEVELS = 8
 _MOST_PACKET = 1 << 16
 """Largest packet that a broker with MQTT 5 may send, in bytes."""
 
-_DENIED = frozenset(("Bad user name or password", "Not authorized"))
 _ENDING = "/status"
 
 
@@ -103,7 +102,7 @@ class FleetListener(Closing):
                 break
         if self._answer is None:
             return False
-        if str(self._answer) in _DENIED:
+        if str(self._answer) in DENIED:
             raise self._error("It refuses the user name or password.")
         if self._answer.is_failure:
             return False

@@ -33,6 +33,7 @@ __all__ = [
     "headed",
     "is_quiet",
     "session_options",
+    "split_option",
     "stdout_console",
 ]
 
@@ -88,6 +89,16 @@ class HeadedCommand(click.Command):
         for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
+
+
+split_option = click.option(
+    "--split",
+    type=click.IntRange(1, 3),
+    default=1,
+    show_default=True,
+    help="Number of the published split to read, for layouts that have several.",
+)
+"""Option with the number of a dataset's split."""
 
 
 def headed(heading: str, *options: Decorator) -> Callable[[F], F]:

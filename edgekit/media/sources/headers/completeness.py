@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgekit.files.reading import open_regular
+from edgekit.media.sources.headers.tracks import ASF_HEADER
 
 __all__ = ["lacks_end"]
 
 _MOST_BOXES = 100_000
-_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 _DV_FRAMES = (120_000, 144_000)
@@ -54,7 +54,7 @@ def lacks_end(path: Path) -> bool:
                 return _last_chunk(file, size) > size
             if head[:4] == b"\x1aE\xdf\xa3":
                 return _segment(file) > size
-            if head == _ASF_HEADER:
+            if head == ASF_HEADER:
                 return _announced(file) > size
             if head[:4] == b"OggS":
                 return not _ends_with_last_page(file, size)

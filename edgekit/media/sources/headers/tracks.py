@@ -12,12 +12,14 @@ from edgekit.files.reading import open_regular
 from edgekit.media.sources.headers._transport import transport_videos
 from edgekit.media.sources.headers.colours import are_convertible
 
-__all__ = ["INTERLACED_Y4M", "Tracks", "tracks_of"]
+__all__ = ["ASF_HEADER", "INTERLACED_Y4M", "Tracks", "tracks_of"]
+
+ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+"""First bytes of a file of Windows Media."""
 
 _SEGMENT, _TRACKS, _ENTRY = 0x18538067, 0x1654AE6B, 0xAE
 _TYPE, _VIDEO, _INTERLACED, _COLOUR = 0x83, 0xE0, 0x9A, 0x55B0
 _PRIMARIES, _TRANSFER, _MATRIX, _UNSPECIFIED = 0x55BB, 0x55BA, 0x55B1, 2
-_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_VIDEO = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
 _LONGEST_LINE = 1024
 INTERLACED_Y4M = ("It", "Ib", "Im")
@@ -59,7 +61,7 @@ def tracks_of(path: Path) -> Tracks:
             if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
                 head = data[: 1 << 16]
                 return Tracks(head.count(b"strh\x38\x00\x00\x00vids"))
-            if data[:16] == _ASF_HEADER:
+            if data[:16] == ASF_HEADER:
                 return Tracks(data[: 1 << 16].count(_ASF_VIDEO))
             if data[0] == 0x47 or data[4] == 0x47:
                 return Tracks(transport_videos(data))
