@@ -46,10 +46,11 @@ def frame_pairs(
     for frame in sequence.frames(again=again, progress=progress):
         if recent is not None:
             frame = recent.add(frame)
-        if frame.earlier is None and (frame.gap or frame.image.shape != shape):
+        now = (frame.image.shape, frame.sample_aspect)
+        if frame.earlier is None and (frame.gap or now != shape):
             cascade.reset()
             before = 0
-        shape = frame.image.shape
+        shape = now
         previous, current, _ = cascade.pair(frame.image, frame.sample_aspect, frame.earlier)
         yield frame, before, previous, current
         before += 1

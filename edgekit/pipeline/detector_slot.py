@@ -40,6 +40,7 @@ class DetectorSlot:
         detector: First detector.
         bundle: Name and SHA-256 of its bundle.
         live: Whether the source is live.
+        fps: Frames per second that the source declares.
 
     Attributes:
         newest: Newest frame that was taken, with its earlier picture; None before the first.
@@ -47,9 +48,14 @@ class DetectorSlot:
     """
 
     def __init__(
-        self, detector: FrameDetector, bundle: tuple[str, str], *, live: bool = False
+        self,
+        detector: FrameDetector,
+        bundle: tuple[str, str],
+        *,
+        live: bool = False,
+        fps: float = 25.0,
     ) -> None:
-        self._live = live
+        self._live, self._fps = live, fps
         self.newest: Frame | None = None
         self.refused: deque[tuple[str, str, str]] = deque()
         self._current = self._installed(detector, bundle)
@@ -100,6 +106,7 @@ class DetectorSlot:
         recent = detector.recent_frames()
         if recent is not None:
             recent.reencoded = self._live
+            recent.expect(self._fps)
         return InstalledDetector(detector, bundle, recent)
 
     def _free_unused(self) -> None:

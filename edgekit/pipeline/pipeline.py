@@ -111,7 +111,7 @@ class Pipeline:
     ) -> None:
         check_parts(source, detector, linker)
         self._source = source
-        self.slot = DetectorSlot(detector, bundle, live=source.live)
+        self.slot = DetectorSlot(detector, bundle, live=source.live, fps=source.fps)
         self._shown = self.slot.current
         self._size = (source.width, source.height)
         self._options = PipelineOptions.of(

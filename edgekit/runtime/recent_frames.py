@@ -18,10 +18,10 @@ _MOST_KEPT = 16
 
 If an interval has more frames, the kept ones are spread over it."""
 
-_SHORTEST_STEP = 1 / 480
-"""Shortest valid step, in seconds; shorter ones come from wrong time bases or bursts."""
+_SHORTEST_STEP, _LONGEST_STEP = 1 / 480, 60.0
+"""Valid steps in seconds, unless the source declares such a rate. Others come from wrong time
+bases, bursts or jumps."""
 
-_LONGEST_STEP = 60.0
 _LONGEST_REPEAT = 0.25
 """Longest repeat, in seconds; with fewer than four new pictures per second the scene is still."""
 
@@ -56,6 +56,7 @@ class _KeptFrame(NamedTuple):
     earlier: npt.NDArray[np.uint8] | None
 
 
+# Many attributes: the pictures, and what is known of the source's times and of its repeats.
 class RecentFrames:
     """Remembers the newest pictures of a source and pairs each frame with an earlier one.
 
@@ -77,6 +78,7 @@ class RecentFrames:
     def __init__(self, interval: float) -> None:
         self.reencoded = False
         self.interval = interval
+        self._shortest, self._longest = _SHORTEST_STEP, _LONGEST_STEP
         self._kept: deque[_KeptFrame] = deque()
         self._clock = self._begin = 0.0
         self._last_time = 0.0
@@ -84,6 +86,11 @@ class RecentFrames:
         self._repeats = 0
         self._alike_since = 0.0
         self._runs: deque[int] = deque(maxlen=_RUNS)
+
+    def expect(self, fps: float) -> None:
+        """Takes the times of a source that declares this many frames per second for true."""
+        self._shortest = min(_SHORTEST_STEP, 0.5 / fps)
+        self._longest = max(_LONGEST_STEP, 2 / fps)
 
     def add(self, frame: Frame) -> Frame:
         """Returns the frame with its earlier picture, and remembers it for later frames.
@@ -123,7 +130,7 @@ class RecentFrames:
     def _tick(self, frame: Frame) -> None:
         """Advances by the frame's time if it is plausible, otherwise by the usual step."""
         step = frame.time - self._last_time
-        if not _SHORTEST_STEP <= step <= _LONGEST_STEP:
+        if not self._shortest <= step <= self._longest:
             step = self.interval
         self._clock += step
         self._last_time = frame.time

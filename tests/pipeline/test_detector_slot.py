@@ -64,3 +64,15 @@ def test_a_bundle_is_a_name_and_a_checksum(bundle):
     with pytest.raises(UsageError, match="a tuple of name and SHA-256"):
         slot.replace(Named("new"), bundle)
     assert slot.current.bundle == ("old", "")
+
+
+def test_frames_are_paired_by_the_rate_that_the_source_declares():
+    for fps, is_paired in ((25, True), (500, False)):
+        slot = DetectorSlot(Named("old"), ("old", ""), fps=fps)
+        slot.replace(Named("new", 0.04), ("new", ""))
+        given = [
+            Frame(index, index / 500, np.full((4, 4, 3), index, np.uint8)) for index in range(2)
+        ]
+        paired = [slot.current.recent.add(frame) for frame in given]
+        # The first pictures of a fast camera lie too near for a pair.
+        assert (paired[1].earlier is given[0].image) == is_paired

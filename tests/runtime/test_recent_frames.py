@@ -36,6 +36,32 @@ def test_the_earlier_picture_is_the_one_nearest_to_the_interval(fps, back):
     assert found[:back] == [None if index / fps < 0.03 else 0 for index in range(back)]
 
 
+@pytest.mark.parametrize("fps", [480, 600, 1000])
+def test_a_camera_of_high_speed_is_paired_by_time_if_it_declares_its_rate(fps):
+    given = frames(0.5 + index / fps for index in range(120))
+    recent = RecentFrames(0.04)
+    recent.expect(fps)
+    found = partners(map(recent.add, given), given)
+    # Only sixteen pictures are kept, spread over the interval.
+    assert all(0.03 < given[n].time - given[found[n]].time < 0.05 for n in range(50, 120))
+
+
+def test_pictures_that_come_faster_than_the_source_declares_are_a_burst():
+    given = frames(0.5 + index / 600 for index in range(20))
+    recent = RecentFrames(0.04)
+    recent.expect(25)
+    assert partners(map(recent.add, given), given)[1:] == list(range(19))
+
+
+def test_a_scene_that_stands_still_in_a_slow_source_is_compared_with_itself():
+    still = picture(1)
+    recent = RecentFrames(0.04)
+    recent.expect(1 / 90)
+    recent.add(Frame(0, 0.0, picture(0)))
+    recent.add(Frame(1, 90.0, still))
+    assert recent.add(Frame(2, 180.0, still.copy())).earlier is still
+
+
 @given(
     st.one_of(
         st.lists(st.floats(0.004, 0.3), min_size=2, max_size=60),
