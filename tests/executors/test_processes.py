@@ -16,6 +16,7 @@ import pytest
 from edgekit.errors import LostWorkerError
 from edgekit.executors.opening import open_executor
 from edgekit.executors.processes import WorkerProcesses
+from tests.waiting import wait_until
 
 DIES_ONCE = """
 import os, pathlib
@@ -121,11 +122,8 @@ def test_work_that_is_stopped_leaves_no_temporary_files(tmp_path: Path) -> None:
     def interrupted() -> None:
         with WorkerProcesses(1) as executor:
             writing = executor.submit(exec, WRITES.format(str(tmp_path)))
-            latest = time.monotonic() + 120
-            while not (tmp_path / "mark").exists():
-                assert not writing.done()
-                assert time.monotonic() < latest
-                time.sleep(0.01)
+            wait_until(lambda: (tmp_path / "mark").exists() or writing.done())
+            assert not writing.done()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

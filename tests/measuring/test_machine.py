@@ -11,8 +11,7 @@ import pytest
 import edgekit
 from edgekit.measuring import machine
 from edgekit.measuring.machine import Watch, describe_machine
-
-LIMIT = 120
+from tests.waiting import LIMIT, wait_until
 
 
 def test_the_machine_is_described():
@@ -40,10 +39,8 @@ def test_the_work_of_others_is_seen_and_ones_own_is_not():
     )
     process.start()
     try:
-        watch, end = Watch(), time.monotonic() + LIMIT
-        while not watch.conditions(0.0).others:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        watch = Watch()
+        wait_until(lambda: watch.conditions(0.0).others)
         assert watch.conditions(1e6).others == 0
     finally:
         process.terminate()

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from edgekit.pipeline.capture_scheduler import CaptureScheduler
+from tests.waiting import LIMIT
 
-LIMIT = 120
 MARGIN = 0.002
 
 

@@ -14,8 +14,7 @@ from edgekit.pipeline.fair_semaphore import FairSemaphore
 from edgekit.pipeline.pipeline import Pipeline
 from edgekit.pipeline.stage_executor import overlapped
 from edgekit.runtime.types import Detections, Frame
-
-LIMIT = 120
+from tests.waiting import LIMIT, wait_until
 
 
 class Trouble(Exception):
@@ -196,10 +195,7 @@ def test_items_are_asked_for_only_when_the_one_before_is_in_the_step():
     seen = []
     taker.start()
     for number in range(9):
-        limit = time.monotonic() + LIMIT
-        while len(steps) <= number or len(asked) < min(number + 2, 9):
-            assert time.monotonic() < limit
-            time.sleep(0.001)
+        wait_until(lambda n=number: len(steps) > n and len(asked) >= min(n + 2, 9))
         time.sleep(0.005)
         assert len(asked) <= number + 2
         release.release()
@@ -221,10 +217,7 @@ def test_at_most_so_many_items_wait(lanes):
     # One was taken, three wait on each side, and each lane holds one. Lanes that finish out of
     # order need room for one more each, except the first.
     most = 1 + 3 + 3 + lanes + lanes - 1
-    limit = time.monotonic() + LIMIT
-    while len(asked) < most:
-        assert time.monotonic() < limit
-        time.sleep(0.001)
+    wait_until(lambda: len(asked) >= most)
     time.sleep(0.1)
     assert len(asked) == most
     iteration.close()
@@ -311,10 +304,7 @@ def test_the_next_item_is_asked_for_when_the_one_before_has_its_turn():
     with turn:
         thread = threading.Thread(target=lambda: found.extend(iteration))
         thread.start()
-        limit = time.monotonic() + LIMIT
-        while not turn.waiting:
-            assert time.monotonic() < limit
-            time.sleep(0.001)
+        wait_until(lambda: turn.waiting)
         time.sleep(0.05)  # in which another could be asked for
         assert asked == [0]
     thread.join(LIMIT)

@@ -264,8 +264,8 @@ def test_a_boot_with_a_clock_of_1970(place: Path, shows: Shows) -> None:
             f"network-online.target at {network / 1e6:.1f} s, the run at {begun / 1e6:.1f} s",
         )
         shows(
-            "A board whose clock starts in 1970 gets the time while the service runs. systemd first "
-            "sets the day on which it was built.",
+            "A board whose clock starts in 1970 gets the time while the service runs. systemd "
+            "first sets the day on which it was built.",
             f"date -s @{time.time():.0f}",
             f"{shown} at first; NRestarts=0, steps between frames {min(steps):.2f} to "
             f"{max(steps):.2f} s",

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-_PATIENCE = 120.0
+from tests.waiting import LIMIT
 
 
 def edgekit(words: list[Any], redirected: str, **options: Any) -> tuple[int, bytes]:
     """Exit status and standard error of a command line in a shell."""
     program = [sys.executable, "-m", "edgekit", *map(str, words)]
     shell = ["sh", "-c", f'exec "$@" {redirected}', "sh", *program]
-    done = subprocess.run(shell, stderr=subprocess.PIPE, timeout=_PATIENCE, check=False, **options)
+    done = subprocess.run(shell, stderr=subprocess.PIPE, timeout=LIMIT, check=False, **options)
     assert b"Traceback" not in done.stderr
     assert b"Exception" not in done.stderr
     return done.returncode, done.stderr
@@ -111,7 +111,7 @@ class Terminal:
 
     def read_until(self, lines: int) -> bytes:
         """What it says until there are some lines of events."""
-        said, limit = b"", time.monotonic() + _PATIENCE
+        said, limit = b"", time.monotonic() + LIMIT
         while not self.events.exists() or self.events.read_bytes().count(b"\n") < lines:
             assert time.monotonic() < limit, said
             if select.select([self.end], [], [], 0.05)[0]:
@@ -119,7 +119,7 @@ class Terminal:
         return said
 
     def status(self) -> int:
-        return self.process.wait(_PATIENCE)
+        return self.process.wait(LIMIT)
 
     def frames(self) -> list[int]:
         """Indices of the frames; the last line has to be the end."""

@@ -21,11 +21,8 @@ def frames_in(events) -> int:
 
 
 def wait_for_frames(events, count, alive=lambda: True):
-    limit = time.monotonic() + LIMIT
-    while frames_in(events) < count:
-        assert alive()
-        assert time.monotonic() < limit
-        time.sleep(0.01)
+    wait_until(lambda: frames_in(events) >= count or not alive())
+    assert alive()
 
 
 def test_a_stream_that_is_killed_comes_back(

@@ -10,8 +10,7 @@ import sys
 import pytest
 
 from edgekit.cli.running.interrupt import Stopper
-
-LIMIT = 120
+from tests.waiting import LIMIT
 
 _BUSY = """
 import hashlib

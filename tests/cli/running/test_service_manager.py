@@ -20,8 +20,8 @@ from edgekit.media.activity import SourceActivity
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary, SourceHealth
 from edgekit.running import service_manager as service
 from edgekit.runtime.types import Detections, Frame
+from tests.waiting import LIMIT
 
-LIMIT = 120
 DOCS = Path(__file__).parents[3] / "docs"
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="systemd is of Linux")
 

@@ -20,14 +20,13 @@ import pytest
 
 from edgekit.benchmarks.suites.support.streams import WITH_ITS_PARENT, free_ports
 from edgekit.cli import main
+from tests.waiting import LIMIT
 
 aiohttp = pytest.importorskip("aiohttp")
 
 NAME, TOKEN = "cam.example.com", "a-long-token"
 DOCS = Path(__file__).parents[3] / "docs" / "live-page.md"
 PLACES = "/usr/sbin:/usr/bin:/usr/local/bin"
-
-PATIENCE = 120.0
 
 
 class Page:
@@ -54,7 +53,7 @@ class Page:
 
     def get(self, path: str = "/", **headers: str) -> int:
         """The status of a request that no proxy has passed on."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)
         with contextlib.closing(connection):
             connection.request("GET", path, headers=headers)
             return connection.getresponse().status
@@ -88,7 +87,7 @@ class Proxy:
             subprocess.Popen(command, cwd=self.folder, env=homes, stderr=subprocess.DEVNULL)
         )
         self._stack.callback(process.kill)
-        limit = time.monotonic() + PATIENCE
+        limit = time.monotonic() + LIMIT
         while process.poll() is None and time.monotonic() < limit:
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", self.port)).close()
@@ -272,7 +271,7 @@ def test_a_browser_shows_the_page_behind_nginx(
     async def look() -> None:
         async with open_browser(str(program)) as browser:
             await browser.open(page.lines[1].split()[-1], DESKTOP)
-            limit = time.monotonic() + PATIENCE
+            limit = time.monotonic() + LIMIT
             while not await browser.ask("document.body?.hasAttribute('data-fresh') === true"):
                 assert time.monotonic() < limit, browser.errors
                 await asyncio.sleep(0.2)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 import wave
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from edgekit.errors import MediaError
 from edgekit.media import open_source
 from edgekit.media.sources import open_sources, opening
 from edgekit.media.sources.pictures.folder import FramesSource, natural_key
+from tests.waiting import wait_until
 
 
 @pytest.fixture(params=["pyav", "opencv"], autouse=True)
@@ -61,13 +61,9 @@ def test_where_one_cannot_be_opened_the_others_are_closed(make_video, tmp_path):
     path = make_video(frames=3)
     with pytest.raises(MediaError, match=r"nowhere\.mp4"):
         open_sources([path, tmp_path / "nowhere.mp4", path])
-    end = time.monotonic() + 120
     # One that is still being opened then is closed when it is there.
-    while (
-        any(_is_opening(thread) for thread in threading.enumerate()) or str(path) in _open_files()
-    ):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: not any(map(_is_opening, threading.enumerate())))
+    wait_until(lambda: str(path) not in _open_files())
 
 
 def _is_opening(thread):

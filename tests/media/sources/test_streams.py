@@ -21,8 +21,8 @@ from edgekit.media.sources.opencv.stream import OpenCVStreamSource
 from edgekit.media.sources.source import SourceOptions
 from edgekit.media.sources.video.reader import VideoSource
 from edgekit.system.installation import install_line
+from tests.waiting import LIMIT
 
-LIMIT = 120
 HASTY = SourceOptions(patience=0.5)
 READERS = [VideoSource, OpenCVStreamSource]
 

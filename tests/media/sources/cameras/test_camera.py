@@ -23,6 +23,7 @@ from edgekit.media.sources.cameras.camera import CameraSource
 from edgekit.media.sources.cameras.opencv_camera import OpenCVCameraSource
 from edgekit.media.sources.source import SourceOptions
 from edgekit.pipeline.reading.live_reader import LiveReader
+from tests.waiting import wait_until
 
 BUFFER = struct.Struct("@5I2l2I8B2IL3I0L")
 SLOT = 1 << 21
@@ -290,10 +291,7 @@ def test_a_camera_that_never_ends_its_pictures_is_read_all_the_same(driver):
 def test_a_frozen_camera_is_an_error_within_the_patience(driver):
     with pytest.raises(MediaError, match=r"gave no whole picture within 0\.2 seconds"):
         CameraSource(str(driver.path), HASTY, ioctl=driver)
-    end = time.monotonic() + 20
-    while driver.streams:  # whoever still waits in the driver comes back
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: not driver.streams)  # whoever still waits in the driver comes back
 
 
 def test_a_closed_camera_has_ended_also_while_it_is_read(driver):
@@ -301,8 +299,7 @@ def test_a_closed_camera_has_ended_also_while_it_is_read(driver):
     found = []
     thread = threading.Thread(target=lambda: found.append(source.read()))
     thread.start()
-    while 17 not in driver.asked[-1:]:
-        time.sleep(0.001)
+    wait_until(lambda: 17 in driver.asked[-1:])
     source.close()
     source.close()
     thread.join()

@@ -23,8 +23,8 @@ from edgekit.media.sources import opening
 from edgekit.media.sources.source import SourceOptions
 from edgekit.media.sources.video import _live_timing, _shown_pictures
 from edgekit.system.installation import install_line
+from tests.waiting import LIMIT
 
-LIMIT = 120
 READS = 9
 
 
