@@ -23,6 +23,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from edgekit.assets import default_bundle
 from edgekit.benchmarks.suites.faults.stream_faults import problems_of, size_of
 from edgekit.benchmarks.suites.support.streams import RtspServer
@@ -84,7 +86,7 @@ def spans_of(events: Sequence[dict[str, Any]], rate: float, seconds: float) -> I
             late += frame["age"] > 1e3 / rate + before
             before = frame["ms"]["network"]
         dropped = sum(event["frames"] for event in found if event["type"] == "gap")
-        tail = statistics.quantiles(ages, n=100)[-1] if len(ages) > 1 else ages[0]
+        tail = float(np.percentile(ages, 99))
         age = (statistics.median(ages), tail, max(ages))
         network = statistics.median(inferences)
         yield Span(part * seconds / 60, len(ages), dropped, network, age, late)
@@ -146,6 +148,8 @@ def main() -> None:
         events = Path(folder, "events.jsonl")
         options = ["--bundle", str(arguments.bundle), "--threads", "1", *arguments.options]
         sizes, end = _run(arguments.minutes, options, events)
+        if not events.exists():
+            raise SystemExit("The run ended before its first frame: give more --minutes.")
         found = [json.loads(line) for line in events.read_text().splitlines()]
     _report(found, sizes, arguments.minutes / _ROWS)
     print(f"It ended {end}.")
