@@ -146,7 +146,8 @@ class _Run:
             start.network,
             start.trained,
             TrainingSamples(clips.index, clips.places, len(self.classes), settings),
-            classes=self.classes,
+            # The weights of a class mean what its name says.
+            facts={"arch": self.options.arch, "classes": list(self.classes)},
             workers=workers,
             group=group,
             teacher=teacher,

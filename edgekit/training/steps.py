@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from edgekit._parameters import parameter
+from edgekit._printable import plural
 from edgekit._progress import Progress
 from edgekit.training.estimate import seconds_left
 from edgekit.training.settings import Settings
@@ -25,7 +27,7 @@ class Steps:
         settings: Settings of the run.
         finished: Number of steps that were finished before.
         progress: Display of the progress.
-        say: Function that shows the user how long the rest will take.
+        say: Function that shows the user how long the rest will take, or that there is none.
         save: Function that saves the state of the run.
 
     Attributes:
@@ -48,6 +50,11 @@ class Steps:
         self._taken = 0
         self.seconds: float | None = None
         self._began = self._saved = time.monotonic()
+        if finished == settings.epochs * settings.steps:
+            say(
+                f"This run has trained all of its epochs ({settings.epochs}); nothing is left to "
+                f"do. To train on, begin a new run with {parameter('origin', 'WEIGHTS')}"
+            )
 
     def advance(self) -> None:
         """Completes a step."""
@@ -73,7 +80,8 @@ class Steps:
 
 def _in_words(seconds: float) -> str:
     if seconds < 120:
-        return f"{max(1, round(seconds))} seconds"
+        count = max(1, round(seconds))
+        return f"{count} {plural('second', count)}"
     if seconds < 7200:
         return f"{round(seconds / 60)} minutes"
     return f"{seconds / 3600:.1f} hours"

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import json
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -47,7 +47,8 @@ class Trainer:
         network: Network with its initial weights.
         trained: Names of its pretrained parameters, which use the lower learning rate.
         samples: Samples to learn from, with the settings of the run.
-        classes: Names of the classes, which a run that goes on must have; empty if unknown.
+        facts: Values besides the settings that a run which goes on must have, such as the names of
+            its classes; JSON can hold them.
         workers: Number of processes that prepare samples; 0 prepares them in this process.
         group: Processes that train together.
         device: ``cpu`` or ``cuda``. By default a GPU is used if one is available.
@@ -64,7 +65,7 @@ class Trainer:
         trained: frozenset[str],
         samples: TrainingSamples,
         *,
-        classes: Sequence[str] = (),
+        facts: Mapping[str, object] | None = None,
         workers: int = 0,
         group: ProcessGroup = ALONE,
         device: str | None = None,
@@ -79,7 +80,7 @@ class Trainer:
         self._teacher = teacher and teacher.to(self._device)
         self._samples = samples
         self._settings = settings = samples.settings
-        self._classes = list(classes)
+        self._facts = dict(facts or {})
         self._workers = workers
         self._group = group
         self.best: Best | None = None
@@ -168,14 +169,15 @@ class Trainer:
             reason = (str(error).splitlines() or [""])[0]
             raise CheckpointError(
                 f"{path} is not the state of this training run: {reason:.300}.",
-                hint=f"To replace the run, use {parameter('force', True)} instead of "
+                hint=f"Begin with the {parameter('origin')} of the run, which its settings.json has. "
+                f"To replace the run, use {parameter('force', True)} instead of "
                 f"{parameter('resume')}.",
             ) from error
         return self._epoch * self._settings.steps + self._step
 
     def _expected(self) -> dict[str, object]:
-        """Returns what a run must have to go on: the weights of a class mean what its name says."""
-        return {**asdict(self._settings), **({"classes": self._classes} if self._classes else {})}
+        """Returns what a run must have to go on."""
+        return {**asdict(self._settings), **self._facts}
 
     def _restore(self, state: RunState) -> None:
         """Takes a state over; raises one of Python's errors if a value does not fit."""

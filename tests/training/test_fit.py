@@ -122,6 +122,10 @@ def test_a_run_in_the_way_is_kept(truth, tmp_path):
     turned = replace(truth, classes=truth.classes[::-1])
     with pytest.raises(CheckpointError, match=r'that run has classes \["left", "right"\]; this'):
         train([turned], tmp_path, settings(epochs=1), resume=True)
+    with pytest.raises(
+        CheckpointError, match=r'that run has arch "tiny"; this run has arch "lite0'
+    ):
+        train([truth], tmp_path, settings(epochs=1), arch="lite0", resume=True)
     (tmp_path / STATE).write_bytes(b"rubbish")
     with pytest.raises(CheckpointError, match="not the state"):
         train([truth], tmp_path, settings(epochs=1), resume=True)
@@ -207,7 +211,8 @@ def test_the_command(root, tmp_path, capsys):
     assert run(arguments) == 3
     assert "--resume" in capsys.readouterr().err
     assert run([*arguments, "--resume"]) == 0
-    shown = capsys.readouterr().out
+    shown, told = capsys.readouterr()
+    assert "This run has trained all of its epochs (1); nothing is left to do." in told
     assert f"Next: edgekit export '{tmp_path}/my run/weights.safetensors' --target onnx" in shown
     assert run([*arguments, "--resume", "--force"]) == 2
     assert run(["train", "--root", str(tmp_path / "nowhere")]) == 3

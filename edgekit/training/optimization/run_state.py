@@ -18,7 +18,7 @@ from edgekit.training.run_folder import SCHEMA
 
 __all__ = ["RunState", "load_state", "save_state"]
 
-_LATER = ("classes",)
+_LATER = ("classes", "arch")
 """Settings that states of before they were saved lack."""
 
 Tensors: TypeAlias = dict[str, "torch.Tensor"]
@@ -31,7 +31,7 @@ class RunState(TypedDict):
         epoch: Number of finished epochs.
         step: Number of finished steps in the current epoch.
         sums: Sum of each part of the loss over those steps.
-        settings: Settings of the run and the names of its classes, as JSON.
+        settings: Settings of the run, its network and the names of its classes, as JSON.
         network: Weights of the network.
         average: Weights of its moving average.
         optimizer: State of the optimizer.
