@@ -553,6 +553,15 @@ def test_percentiles_are_right_to_one_percent(monkeypatch):
     assert times.mean == pytest.approx(1e3 * durations.mean())
 
 
+def test_a_frame_that_was_waited_for_all_day_is_counted_too():
+    clocks = StageClocks()
+    for milliseconds in (0.0, 86_400_000.0, 86_400_000.0):
+        clocks.add({"capture": milliseconds})
+    times = clocks.times()["capture"]
+    assert (times.total, times.mean) == (172_800_000, 57_600_000)
+    assert 1_800_000 < times.p50 == times.p99 < times.total  # the longest that is told apart
+
+
 def tube(id, score, box, age=0, label=0):
     return LiveTube(id, label, score, list(map(float, box)), age, 0, 9)
 
