@@ -15,7 +15,15 @@ from edgekit._checks import as_instance
 from edgekit._parameters import parameter
 from edgekit.errors import OutputError, UsageError
 
-__all__ = ["BACKLOG", "Address", "host_and_port", "is_loopback", "listen", "parse_address"]
+__all__ = [
+    "BACKLOG",
+    "Address",
+    "host_and_port",
+    "is_loopback",
+    "listen",
+    "parse_address",
+    "refusal",
+]
 
 BACKLOG = 1024
 """Number of connections that may wait to be accepted.
@@ -99,7 +107,7 @@ def listen(address: Address) -> tuple[socket.socket, Address]:
         family, kind, protocol, _, place = found[0]
         server = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise _refusal(address, error) from error
+        raise refusal(address, error) from error
     try:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(place)
@@ -107,28 +115,36 @@ def listen(address: Address) -> tuple[socket.socket, Address]:
         server.setblocking(False)
     except OSError as error:
         server.close()
-        raise _refusal(address, error) from error
+        raise refusal(address, error) from error
     return server, address._replace(port=server.getsockname()[1])
 
 
-def _refusal(address: Address, error: OSError) -> OutputError:
-    place = host_and_port(*address)
+def refusal(address: Address, error: OSError, option: str = "serve") -> OutputError:
+    """Returns the error for an address on which this program cannot listen.
+
+    Args:
+        address: The address.
+        error: Why that is impossible.
+        option: Name of the parameter that holds the address: ``serve`` or ``metrics``.
+    """
+    what = "Metrics" if option == "metrics" else "The page"
+    refused = f"{what} cannot be served at {host_and_port(*address)}"
     if error.errno == errno.EADDRINUSE:
-        other = host_and_port(address.host, address.port % 65535 + 1)
+        other = parameter(option, host_and_port(address.host, address.port % 65535 + 1))
+        free = "" if option == "metrics" else ", or 0 for any free one"
         return OutputError(
-            f"The page cannot be served at {place}: another program has that port.",
-            hint=f"Choose another port: {parameter('serve', other)}, or 0 for any free one.",
+            f"{refused}: another program has that port.",
+            hint=f"Choose another port: {other}{free}.",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return OutputError(
-            f"The page cannot be served at {place}: the system keeps that port for root.",
-            hint=f"Choose a port from 1024 up: {parameter('serve', '8080')}",
+            f"{refused}: the system keeps that port for root.",
+            hint=f"Choose a port from 1024 up: {parameter(option, '8080')}",
         )
-    reason = error.strerror or str(error)
     return OutputError(
-        f"The page cannot be served at {place}: {reason}.",
+        f"{refused}: {error.strerror or error}.",
         hint="Name an address of this machine, or all of them: "
-        f"{parameter('serve', '0.0.0.0:8080')}",
+        f"{parameter(option, '0.0.0.0:8080')}",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from edgekit._checks import as_flag
 from edgekit._parameters import parameter
 from edgekit._printable import printable
-from edgekit.errors import MissingDependencyError, OutputError
-from edgekit.media.serving.address import host_and_port, parse_address
+from edgekit.errors import MissingDependencyError
+from edgekit.media.serving.address import parse_address, refusal
 from edgekit.media.serving.wsgi import serve
 from edgekit.media.sinks.health import SinkHealth
 from edgekit.media.sinks.sink import Sink, single_run
@@ -178,17 +177,10 @@ class Metrics:
         return ("source", *names) if self._several else names
 
     def _serve(self) -> Any:
-        host, port = self._address
         try:
-            return serve(host, port, self._prometheus.make_wsgi_app(self._registry))
+            return serve(*self._address, self._prometheus.make_wsgi_app(self._registry))
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            reason = "another program has that port" if taken else error.strerror or str(error)
-            raise OutputError(
-                f"Metrics cannot be served at {host_and_port(host, port)}: {reason}.",
-                hint="Check the address, or choose another port: "
-                f"{parameter('metrics', host_and_port(host, port % 65535 + 1))}",
-            ) from error
+            raise refusal(self._address, error, "metrics") from error
 
 
 @single_run

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import errno
 import re
 import socket
 
 import pytest
 
 from edgekit.errors import OutputError, UsageError
-from edgekit.media.serving.address import Address, is_loopback, listen, parse_address
+from edgekit.media.serving.address import Address, is_loopback, listen, parse_address, refusal
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,17 @@ def test_the_hint_for_a_port_that_is_taken_can_be_followed_with_ipv6():
 def test_an_address_that_is_not_ours():
     with pytest.raises(OutputError, match=r"0\.0\.0\.0:8080"):
         listen(Address("192.0.2.1", 8080))
+
+
+@pytest.mark.parametrize("option", ["serve", "metrics"])
+def test_a_port_that_only_root_may_open(option):
+    error = refusal(Address("::1", 80), PermissionError(errno.EACCES, "Permission denied"), option)
+    what = {"serve": "The page", "metrics": "Metrics"}[option]
+    assert (
+        error.message
+        == f"{what} cannot be served at [::1]:80: the system keeps that port for root."
+    )
+    assert error.hint == f"Choose a port from 1024 up: {option}='8080'"
 
 
 def test_a_name_that_nobody_has():

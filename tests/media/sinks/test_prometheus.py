@@ -143,8 +143,10 @@ def test_nobody_listens_after_the_end(metrics, sink):
 def test_a_port_in_use_is_said(metrics, sink):
     sink.start(INFO)
     other = Metrics(f"127.0.0.1:{metrics.port}").sink(list)
-    with pytest.raises(OutputError, match="another program has that port"):
+    with pytest.raises(OutputError, match="another program has that port") as caught:
         other.start(INFO)
+    port = metrics.port % 65535 + 1
+    assert caught.value.hint == f"Choose another port: metrics='127.0.0.1:{port}'."
     other.close()
 
 

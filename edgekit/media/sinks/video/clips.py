@@ -106,6 +106,7 @@ class ClipsSink(Sink):
         """Creates the folder."""
         self._info, self._clock = info, FrameClock(info.fps)
         self._folder.make()
+        self._folder.check()  # not at the first tube, which may come after days
         remove_left(self._folder.path)
         self._folder.tidy()
 

@@ -374,3 +374,8 @@ def test_a_place_that_is_no_folder_is_said_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
         ClipsSink(tmp_path / "file" / "clips").start(INFO)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_first_tube():
+    with pytest.raises(OutputError, match="you have no permission to write it"):
+        ClipsSink("/proc/self").start(INFO)
