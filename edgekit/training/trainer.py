@@ -169,8 +169,8 @@ class Trainer:
             reason = (str(error).splitlines() or [""])[0]
             raise CheckpointError(
                 f"{path} is not the state of this training run: {reason:.300}.",
-                hint=f"Begin with the {parameter('origin')} of the run, which its settings.json has. "
-                f"To replace the run, use {parameter('force', True)} instead of "
+                hint=f"Begin with the {parameter('origin')} of the run, which its settings.json "
+                f"has. To replace the run, use {parameter('force', True)} instead of "
                 f"{parameter('resume')}.",
             ) from error
         return self._epoch * self._settings.steps + self._step
