@@ -110,26 +110,15 @@ $(DEVICE_VENV)/.installed: pyproject.toml constraints.txt $(NATIVE) $(shell find
 	$(DEVICE_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt .
 	touch $@
 
-# Installs only the tools of the extra "docs", without EdgeKit itself: the pages are made from the
-# sources in the checkout, which Python finds in the current folder.
-DOCS_TOOLS := $(shell sed -n 's/^docs = \[\(.*\)\]$$/\1/p' pyproject.toml | tr -d ,)
-$(DOCS_VENV)/.installed: pyproject.toml constraints.txt | packages
-	$(PYTHON) -m venv $(DOCS_VENV)
-	$(DOCS_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt $(DOCS_TOOLS)
-	touch $@
-
-# Installs only the tools of the extra "release"; what is released gets environments of its own.
-RELEASE_TOOLS := $(shell sed -n 's/^release = \[\(.*\)\]$$/\1/p' pyproject.toml | tr -d ,)
-$(RELEASE_VENV)/.installed: pyproject.toml constraints.txt | packages
-	$(PYTHON) -m venv $(RELEASE_VENV)
-	$(RELEASE_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt $(RELEASE_TOOLS)
-	touch $@
-
-# Installs only the tool of the extra "mutation"; the tests run in the usual environment.
-MUTATION_TOOLS := $(shell sed -n 's/^mutation = \[\(.*\)\]$$/\1/p' pyproject.toml | tr -d ,)
-$(MUTATION_VENV)/.installed: pyproject.toml constraints.txt | packages
-	$(PYTHON) -m venv $(MUTATION_VENV)
-	$(MUTATION_VENV)/bin/pip install $(PIP_FLAGS) -c constraints.txt $(MUTATION_TOOLS)
+# Each installs only the tools of one extra. The pages are made from the sources in the checkout, which
+# Python finds in the current folder; what is released gets environments of its own, and the tests of
+# "make mutation" run in the usual one.
+$(DOCS_VENV)/.installed: EXTRA := docs
+$(RELEASE_VENV)/.installed: EXTRA := release
+$(MUTATION_VENV)/.installed: EXTRA := mutation
+$(DOCS_VENV)/.installed $(RELEASE_VENV)/.installed $(MUTATION_VENV)/.installed: pyproject.toml constraints.txt | packages
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install $(PIP_FLAGS) -c constraints.txt $$(sed -n 's/^$(EXTRA) = \[\(.*\)\]$$/\1/p' pyproject.toml | tr -d ',"')
 	touch $@
 
 clean:
