@@ -32,6 +32,7 @@ from edgekit.media.sinks import events
 from edgekit.media.sinks.mqtt._outbox import Outbox
 from edgekit.metrics import detections, eval_result
 from edgekit.metrics.detections import read_detections
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.models import weight_files
 from edgekit.models.weight_files import read_weights
 from edgekit.targets.profile import PROFILE, read_profile
@@ -76,6 +77,9 @@ def _read_detections(path: Path) -> list[str]:
     found = clip.detections[0]
     assert found is not None
     assert found.scores.tolist() == [[0.0, 0.75]]
+    assert isinstance(clip.detections, FrameDetections)
+    # Files from before videos had a rate are linked as they were then.
+    assert clip.detections.fps == (10.0 if path.stem.endswith("-fps") else 25.0)
     return saved.classes
 
 

@@ -44,6 +44,7 @@ from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage
 from edgekit.media.sources.cameras.v4l2 import Format
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.detections_writer import write_detections
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.metrics.evaluate import evaluate
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.pipeline.bundle_change import BundleChange
@@ -148,7 +149,8 @@ def _saved() -> SavedDetections:
     boxes = np.array([[1.0, 2.0, 30.0, 40.0]] * 8)
     truth = VideoTruth("clip", 8, 64, 48, [TruthTube(1, 0, boxes)], 1)
     found = Detections(boxes[:1], np.array([[0.0, 0.75]]))
-    return SavedDetections(CLASSES, [SavedVideo(truth, [found] * 7 + [None])])
+    frames = FrameDetections.of([found] * 7 + [None], len(CLASSES), fps=10.0)
+    return SavedDetections(CLASSES, [SavedVideo(truth, frames)])
 
 
 def _annotations(path: Path) -> None:
