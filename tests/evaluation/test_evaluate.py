@@ -117,7 +117,7 @@ def test_other_videos_are_refused_before_any_is_processed(root: Path, tmp_path: 
     more = {**video, "tubes": [*video["tubes"], video["tubes"][0]]}
     for videos, words in (
         ({**content["videos"], name: more}, f"annotations of '{name}' differ"),
-        ({name: video}, "their videos differ: 1 videos, and 2"),
+        ({name: video}, "their videos differ: here 1; in the file to compare with 2"),
     ):
         (clips / "annotations.json").write_text(json.dumps({**content, "videos": videos}))
         with pytest.raises(AnnotationError, match=words):

@@ -175,13 +175,17 @@ def _refuse_single(other: EvalResult) -> None:
 
 
 def _differ_in_videos(ours: int, theirs: int, missing: str) -> AnnotationError:
-    return _differ("videos", f"{ours} videos", f"{theirs}; only one of them has '{missing}'")
+    error = _differ("videos", str(ours), f"{theirs}, and only one has '{missing}'")
+    error.hint = (
+        f"{error.hint} Videos that failed are not saved; the same command tries them again."
+    )
+    return error
 
 
 def _differ(what: str, ours: str, theirs: str) -> AnnotationError:
     return AnnotationError(
-        f"Expected two evaluations of the same videos; their {what} differ: {ours}, and {theirs} "
-        "in the file to compare with.",
+        f"Expected two evaluations of the same videos; their {what} differ: here {ours}; in the "
+        f"file to compare with {theirs}.",
         hint="Save both with edgekit eval --save-detections on the same dataset.",
     )
 

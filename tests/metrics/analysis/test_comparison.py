@@ -103,9 +103,18 @@ def _other_truth() -> SavedDetections:
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (_without_one, "their videos differ: 24 videos, and 23; only one of them has 'v0'"),
-        (_other_classes, "their classes differ: run, jump, sit, and a, b, c"),
-        (_other_truth, "their annotations of 'v0' differ: 22 boxes in 30 frames, and others of"),
+        (
+            _without_one,
+            "videos differ: here 24; in the file to compare with 23, and only one has 'v0'.",
+        ),
+        (
+            _other_classes,
+            "classes differ: here run, jump, sit; in the file to compare with a, b, c.",
+        ),
+        (
+            _other_truth,
+            "annotations of 'v0' differ: here 22 boxes in 30 frames; in the file to compare with ",
+        ),
     ],
 )
 def test_other_videos_cannot_be_compared(other, words) -> None:  # type: ignore[no-untyped-def]
