@@ -79,6 +79,8 @@ class Outbox(Closing):
     Args:
         path: File of the queue, created if missing, in an existing folder, for its owner alone.
         most: Largest total size of the payloads, in bytes.
+        only_checks: Whether the queue is closed again at once: a damaged one stays where it is, and
+            a warning says what a run would do.
 
     Attributes:
         dropped: Number of messages dropped because of the size limit, by kind.
@@ -87,7 +89,7 @@ class Outbox(Closing):
         OutputError: The file cannot be used; any call may raise it.
     """
 
-    def __init__(self, path: Path, most: int) -> None:
+    def __init__(self, path: Path, most: int, *, only_checks: bool = False) -> None:
         self._path = path
         self._most = most
         self._synced = float("-inf")
@@ -102,6 +104,15 @@ class Outbox(Closing):
             try:
                 self._open()
             except _DamagedError as error:
+                if only_checks:
+                    _LOG.warning(
+                        "The buffer %s is damaged: %s. A run would not send the messages in it, "
+                        "rename it to %s.damaged, and begin a new one.",
+                        path,
+                        error,
+                        path,
+                    )
+                    return
                 self._set_aside(error)
                 self._open()
 

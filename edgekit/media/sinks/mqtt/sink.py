@@ -132,7 +132,7 @@ class MqttSink(Sink):
     def check(self) -> None:
         """Opens the buffer, or raises if it cannot be created, and asks the broker for entry."""
         if self._buffer.exists():
-            Outbox(self._buffer, self._most).close()
+            Outbox(self._buffer, self._most, only_checks=True).close()
         else:
             check_name(self._buffer)
             refuse_unwritable(self._buffer)

@@ -448,6 +448,19 @@ def test_a_damaged_buffer_is_set_aside_and_a_new_one_begins(tmp_path, caplog):
     assert f"it is {path}.damaged now" in caplog.text
 
 
+def test_a_check_leaves_a_damaged_buffer_where_it_is(tmp_path, caplog):
+    path = tmp_path / "m.db"
+    with Outbox(path, 1 << 20) as box:
+        box.add([QueuedMessage("t", bytes(1000), "end")] * 50)
+    content = path.read_bytes()
+    damaged = content[:4096] + b"\xff" * (len(content) - 4096)
+    path.write_bytes(damaged)
+    MqttSink("mqtt://127.0.0.1:9/door", buffer=path).check()
+    assert path.read_bytes() == damaged
+    assert [file.name for file in tmp_path.iterdir()] == ["m.db"]
+    assert f"A run would not send the messages in it, rename it to {path}.damaged" in caplog.text
+
+
 def test_a_buffer_of_anything_else_is_refused(tmp_path):
     path = tmp_path / "m.db"
     path.write_bytes(b"no database" * 100)
