@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import importlib.metadata
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from edgekit.doctor.report import OpenCvReport, PackageReport, TargetReport
 from edgekit.system.distributions import version_of
 from edgekit.system.installation import Requirement, install_line, requirements
-from edgekit.system.telemetry import import_onnxruntime
+from edgekit.system.telemetry import import_onnxruntime, import_without_reports
 from edgekit.targets.registry import TARGETS, runtime_packages
 from edgekit.targets.rknn.environment import MAKE, TOOLKIT, installed_version
 
@@ -63,7 +62,25 @@ _SYSTEMS = {"tensorrt": "sudo apt install python3-libnvinfer", TOOLKIT: MAKE}
 _FOR_ALL = "numpy"
 """Package that the others need."""
 
-_MODULES = {"opencv-python": "cv2", "opencv-python-headless": "cv2"}
+_OPENCV = {"opencv-python": "cv2", "opencv-python-headless": "cv2"}
+
+_ON_DEVICES = {
+    "av": "av",
+    "aiohttp": "aiohttp",
+    "paho-mqtt": "paho.mqtt.client",
+    "prometheus-client": "prometheus_client",
+    "cysystemd": "cysystemd.daemon",
+    "cryptography": "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "openvino": "openvino",
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "ncnn": "ncnn",
+}
+"""Packages of extras that ``run`` uses, and the module of each that it imports.
+
+Those of the host are not tried: torch and the converters take many seconds to import.
+"""
+
+_MODULES = {**_OPENCV, **_ON_DEVICES}
 """Modules of packages whose module has another name."""
 
 _LIBRARIES = "sudo apt install libgl1 libglib2.0-0"
@@ -73,7 +90,7 @@ _LONGEST_REASON = 400
 
 
 def broken_packages() -> dict[str, str]:
-    """Imports the packages that every installation needs.
+    """Imports the packages that every installation needs, and those that ``run`` can use.
 
     Returns:
         The problem of each that is there and cannot be imported, by its name. It is empty for those
@@ -81,13 +98,13 @@ def broken_packages() -> dict[str, str]:
     """
     found: dict[str, str] = {}
     base = {part.name for part in requirements() if not part.extra}
-    for name in sorted(base, key=lambda name: (name != _FOR_ALL, name)):
+    for name in (*sorted(base, key=lambda name: (name != _FOR_ALL, name)), *_ON_DEVICES):
         if _FOR_ALL in found:
             found[name] = ""
         elif reason := _import_error(_MODULES.get(name, name)):
             line = f"pip install --force-reinstall --no-deps {name}"
-            if name in _MODULES and "cannot open shared object" in reason:
-                line = _LIBRARIES
+            if "cannot open shared object" in reason:
+                line = _LIBRARIES if name in _OPENCV else f"{line}, or install that library"
             found[name] = f"{name} is there, but cannot be imported: {reason}. Run: {line}"
     return found
 
@@ -95,9 +112,9 @@ def broken_packages() -> dict[str, str]:
 def _import_error(module: str) -> str:
     """Returns why a module cannot be imported; empty if it can, or is not installed."""
     try:
-        import_onnxruntime() if module == "onnxruntime" else importlib.import_module(module)
+        import_onnxruntime() if module == "onnxruntime" else import_without_reports(module)
     except Exception as error:  # a damaged file, or a processor that the package does not support
-        if isinstance(error, ModuleNotFoundError) and error.name == module:
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
             return ""
         words = " ".join(f"{type(error).__name__}: {error}".split())
         return words[:_LONGEST_REASON].rstrip(".")

@@ -148,14 +148,18 @@ def _given(tensor: Mapping[str, Any]) -> str:
 
 def _interpreter() -> tuple[str, Any]:
     """Returns the package whose interpreter is used, and its class."""
+    first: ImportError | None = None
     for package, (module, name) in _INTERPRETERS.items():
         try:
             return package, attrgetter(name)(importlib.import_module(module))
-        except ImportError:
-            continue
-    raise MissingDependencyError.for_extra(
-        "ai_edge_litert", "tflite", "Running a bundle for the target tflite"
-    )
+        except ImportError as error:
+            first = first or error
+    assert first is not None
+    try:
+        raise first  # it says whether the preferred package is missing or broken
+    except ImportError as error:
+        purpose = "Running a bundle for the target tflite"
+        raise MissingDependencyError.for_extra("ai_edge_litert", "tflite", purpose) from error
 
 
 def _device(interpreter: Any) -> str:

@@ -245,6 +245,9 @@ LIBRARY = "libGL.so.1: cannot open shared object file: No such file or directory
         ("numpy", "RuntimeError('made for X86_V2')", "RuntimeError: made for X86_V2", "numpy"),
         ("onnxruntime", "OSError('libx.so')", "OSError: libx.so", "onnxruntime"),
         ("msgspec", "ImportError('bad magic number')", "bad magic number", "msgspec"),
+        ("paho", "SyntaxError('null bytes')", "SyntaxError: null bytes", "paho-mqtt"),
+        ("openvino", f"ImportError({LIBRARY!r})", LIBRARY, "openvino, or install that library"),
+        ("ncnn", "RuntimeError('made for X86_V2')", "RuntimeError: made for X86_V2", "ncnn"),
     ],
 )
 def test_a_package_that_is_there_and_cannot_be_imported_is_a_problem(
@@ -263,6 +266,8 @@ def test_a_package_that_is_there_and_cannot_be_imported_is_a_problem(
     able = re.search(r"│ onnx +│ (yes|no)", done.stdout)
     assert able
     assert (able[1] == "no") == (module in ("numpy", "onnxruntime"))
+    if module in ("openvino", "ncnn"):
+        assert re.search(rf"│ {module} +│ no", done.stdout)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,16 @@ def test_missing_runtime(lite: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.hint == f"Run: {install_line('tflite')}"
 
 
+def test_a_broken_interpreter_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "ai_edge_litert.py").write_text("raise ImportError('no libstdc++.so.6')\n")
+    code = "from edgekit.targets.tflite.session import _interpreter\n_interpreter()"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert "which is installed, but cannot be imported: no libstdc++.so.6." in done.stderr
+
+
 def test_interpreter_of_tensorflow(
     lite: Bundle, tensor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
