@@ -150,7 +150,7 @@ def work(clips: Path, folder: Path) -> dict[str, object]:
     kept = [
         {name: value for name, value in event.items() if name not in ("ms", "seconds", "stages")}
         for event in events
-        if event["type"] != "start"
+        if event["type"] not in ("start", "end")
     ]
     # The name of a clip and the text of the picture tell times.
     files = sorted(path.suffix for path in folder.rglob("*") if path.is_file())

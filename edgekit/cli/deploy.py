@@ -164,12 +164,19 @@ def _refuse_others(known: Set[str]) -> None:
 
 def _service_options(path: Path) -> ServiceOptions:
     """Returns the options of a run from a file, checked as ``edgekit run`` checks them."""
-    from edgekit.cli.options.config import read
+    from edgekit.cli.options.config import read, values_of
     from edgekit.cli.run import command as run
+    from edgekit.cli.run import options_of
     from edgekit.deploy.options import ServiceOptions
     from edgekit.media.serving.address import is_loopback, parse_address
 
-    found = read(path, click.Context(run, info_name="edgekit run"))
+    context = click.Context(run, info_name="edgekit run")
+    found = read(path, context)
+    context.params = values_of(found, context)
+    try:
+        options_of(context, context.params)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}", hint=error.hint) from error
     extras = {
         extra
         for extra, keys in {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from edgekit.running.report import RunReport
     from edgekit.running.source_runs import SourceRuns
 
-__all__ = ["command"]
+__all__ = ["command", "options_of"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -157,15 +157,7 @@ _LOG = logging.getLogger(__name__)
     help="Open the sources, the bundle and the outputs, report any error, and stop.",
 )
 @common_options
-def command(
-    as_json: bool,
-    check: bool,
-    clips: Path | None,
-    clip_before: float,
-    clip_after: float,
-    clips_keep: tuple[tuple[str, float], ...],
-    **values: object,
-) -> int:
+def command(as_json: bool, check: bool, **values: Any) -> int:
     """Find action tubes in a camera, video or folder of pictures.
 
     CLIP is a video, picture, folder of pictures, URL or GStreamer pipeline; it is short for
@@ -176,20 +168,12 @@ def command(
 
     Example: edgekit run clip.mp4 --events events.jsonl --video annotated.mp4
     """
-    specs = specs_of(click.get_current_context())
     if as_json and values["events"] == "-":
         raise UsageError(
             "--json and '--events -' both write to standard output.",
             hint="Write the events to a file: --events FILE",
         )
-    limits = dict(clips_keep)
-    if len(limits) < len(clips_keep):
-        raise UsageError(
-            "--clips-keep was given twice as a size, or twice as an age.",
-            hint="Give it at most once as a size and once as an age.",
-        )
-    kept = {"folder": clips, "before": clip_before, "after": clip_after, **limits}
-    options = _options_of(specs, kept, values)
+    options = options_of(click.get_current_context(), values)
     from edgekit.cli.running.interrupt import Stopper
 
     stopper = Stopper()
@@ -206,19 +190,33 @@ def command(
     return report.error.exit_status if report.error else 0
 
 
-def _options_of(
-    specs: Sequence[int | str], clips: Mapping[str, object], values: Mapping[str, object]
-) -> RunOptions:
-    """Returns the checked options of a run, from click's values by name."""
+def options_of(context: click.Context, values: Mapping[str, Any]) -> RunOptions:
+    """Returns the checked options of a run.
+
+    Args:
+        context: Context of the command; its parameters name the sources.
+        values: Values of the parameters, by name.
+
+    Raises:
+        UsageError: A value is out of range, or two values contradict each other.
+    """
     from edgekit.media.sources.source import SourceOptions
     from edgekit.running.options import FrameOptions, RunOptions, TubeOptions
     from edgekit.running.output_options import ClipOptions, FileOptions, NetworkOptions
 
-    source = click.get_current_context().get_parameter_source("token")
+    limits = dict(values["clips_keep"])
+    if len(limits) < len(values["clips_keep"]):
+        raise UsageError(
+            "--clips-keep was given twice as a size, or twice as an age.",
+            hint="Give it at most once as a size and once as an age.",
+        )
+    clips = {name: values[f"clip_{name}"] for name in ("before", "after")}
+    clips = {"folder": values["clips"], **clips, **limits}
+    source = context.get_parameter_source("token")
     if source is click.core.ParameterSource.ENVIRONMENT and not values["serve"]:
         values = {**values, "token": None}  # a variable may be set for all runs of a machine
     groups = {
-        "sources": tuple(specs),
+        "sources": tuple(specs_of(context)),
         "reading": build(SourceOptions, values),
         "frames": build(FrameOptions, values),
         "tubes": build(TubeOptions, values),

@@ -1,16 +1,49 @@
-"""Refuses options of a run's outputs that have no effect without another option."""
+"""Refuses options of a run that have no effect without another option, or on its sources."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeAlias
 
 from edgekit._parameters import parameter, writes_flags
 from edgekit.errors import UsageError
+from edgekit.media.sources.address import is_address, path_of, scheme_of
+from edgekit.media.sources.cameras.messages import is_camera
+from edgekit.media.sources.registry import SCHEMES
+from edgekit.media.sources.source import SourceOptions
 from edgekit.running.output_options import ClipOptions, FileOptions, NetworkOptions
 
-__all__ = ["check_partners"]
+__all__ = ["check_partners", "check_sources"]
 
-_FILES, _CLIPS = FileOptions(), ClipOptions()
+_FILES, _CLIPS, _READING = FileOptions(), ClipOptions(), SourceOptions()
+
+_Kind: TypeAlias = Literal["camera", "rtsp", "stream", "pipeline", "pipe", "file"]
+
+_LIVE: tuple[_Kind, ...] = ("camera", "rtsp", "stream", "pipeline")
+"""Kinds of sources that are live; a stream may also be a recording."""
+
+_TAKE: dict[str, tuple[_Kind, ...]] = {
+    "rtsp_transport": ("rtsp",),
+    "patience": _LIVE,
+    "camera_size": ("camera",),
+    "camera_format": ("camera",),
+    "camera_fps": ("camera",),
+    "raw_size": ("pipe",),
+    "raw_fps": ("pipe",),
+    "raw_format": ("pipe",),
+    "realtime": ("stream", "pipe", "file"),
+    "rotate": _LIVE,
+    "rotate_keep": _LIVE,
+}
+"""Kinds of sources on which an option has an effect; docs/live.md has the table."""
+
+_NAMES: dict[tuple[_Kind, ...], str] = {
+    ("rtsp",): "rtsp:// streams",
+    _LIVE: "cameras and streams",
+    ("camera",): "cameras",
+    ("pipe",): "frames on standard input",
+    ("stream", "pipe", "file"): "recordings, which are not live",
+}
 
 _EXAMPLES = {
     "clips": "FOLDER",
@@ -60,6 +93,63 @@ def check_partners(files: FileOptions, network: NetworkOptions) -> None:
     ):
         if given:
             _check(name, needed, there)
+
+
+def check_sources(
+    sources: Iterable[int | str], reading: SourceOptions, files: FileOptions, *, realtime: bool
+) -> None:
+    """Checks that no option is given that has no effect on any of the sources.
+
+    An option that has its default value counts as not given.
+
+    Args:
+        sources: Sources of the run, which need not exist here: a deployment checks them elsewhere.
+        reading: Options for opening the sources.
+        files: Files to write. The video of a file is one whole, without rotation.
+        realtime: Whether files are read at their own frame rate.
+
+    Raises:
+        UsageError: An option has no effect. The message names the sources that it is for.
+    """
+    given = {
+        name: getattr(reading, name) != getattr(_READING, name)
+        for name in _TAKE
+        if hasattr(reading, name)
+    }
+    given["realtime"] = realtime
+    given["rotate"] = not files.events and files.rotate is not None
+    given["rotate_keep"] = files.rotate_keep != _FILES.rotate_keep and not (
+        files.events and files.rotate
+    )
+    if not any(given.values()):
+        return
+    kinds = {_kind_of(source) for source in sources}
+    for name, takers in _TAKE.items():
+        if given[name] and None not in kinds and kinds.isdisjoint(takers):
+            of_video = "a video of " if name.startswith("rotate") else ""
+            raise UsageError(
+                f"{_named(name)} works only with {of_video}{_NAMES[takers]}, and no source of this "
+                "run is one.",
+                hint=f"Leave out {_named(name)}, or check the sources.",
+            )
+
+
+def _kind_of(source: int | str) -> _Kind | None:
+    """Returns the kind of a source; None for one of a package, which may use any option."""
+    from edgekit.media.sources.opencv.gstreamer import is_pipeline
+
+    if isinstance(source, int):
+        return "camera"
+    if source == "-":
+        return "pipe"
+    if is_address(source):
+        scheme = scheme_of(source)
+        if scheme not in SCHEMES:
+            return None
+        return "rtsp" if scheme in ("rtsp", "rtsps") else "stream"
+    if is_pipeline(source):
+        return "pipeline"
+    return "camera" if is_camera(str(path_of(source))) else "file"
 
 
 def _check(name: str, needed: tuple[str, ...], there: Mapping[str, object]) -> None:

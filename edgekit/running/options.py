@@ -6,8 +6,9 @@ Fields are named like the flags of ``edgekit run``: ``max_misses`` for ``--max-m
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgekit._checks import check_choice, check_range
@@ -16,9 +17,10 @@ from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.files.reading import real_path
 from edgekit.linking.choices import LINKS
+from edgekit.linking.registry import make_linker
 from edgekit.media.sources.source import SourceOptions
 from edgekit.pipeline.choices import DropPolicy
-from edgekit.running.option_partners import check_partners
+from edgekit.running.option_partners import check_partners, check_sources
 from edgekit.running.output_options import FileOptions, NetworkOptions
 from edgekit.targets.base import SessionOptions
 from edgekit.targets.bundle_choice import Named
@@ -90,6 +92,15 @@ class TubeOptions:
         check_range("min_hits", self.min_hits, 1)
         check_range("delay", self.delay, 0)
         check_range("delay_seconds", self.delay_seconds, 0)
+        # It refuses options that do not fit the linker, before any source is opened.
+        make_linker(
+            self.link,
+            1,
+            max_misses=self.max_misses,
+            max_gap=self.max_gap,
+            delay=self.delay,
+            delay_seconds=self.delay_seconds,
+        )
 
 
 # Many attributes: one for each group of options, and those that belong to no group.
@@ -140,6 +151,7 @@ class RunOptions:
             raise UsageError("No source was given.", hint=f"Name one: {parameter('source', 'S')}")
         self._check_places()
         check_partners(self.files, self.network)
+        check_sources(self.sources, self.reading, self.files, realtime=self.frames.realtime)
         if len(set(self.sinks)) < len(self.sinks):
             raise UsageError(
                 f"{parameter('sink')} names the same sink with the same value twice.",
@@ -172,8 +184,12 @@ class RunOptions:
         """
         if len(self.sources) == 1:
             return self
-        files, network = self.files.of_source(number), self.network.of_source(number)
-        return replace(self, sources=self.sources[number:][:1], files=files, network=network)
+        # Without the checks: an option may have an effect on another source only.
+        own = copy.copy(self)
+        object.__setattr__(own, "sources", self.sources[number:][:1])
+        object.__setattr__(own, "files", self.files.of_source(number))
+        object.__setattr__(own, "network", self.network.of_source(number))
+        return own
 
     def _check_places(self) -> None:
         """Refuses an output that would replace a source or another output."""

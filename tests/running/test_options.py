@@ -122,6 +122,50 @@ def test_options_with_the_one_that_they_belong_to() -> None:
     RunOptions(files=FileOptions(video="v.mkv", rotate_keep=0))  # keeps videos of earlier runs
 
 
+CAMERA, RTSP, WEB, PIPELINE = 0, "rtsp://x/y", "http://x/y", "videotestsrc ! appsink"
+LIVE = (CAMERA, "/dev/video7", RTSP, WEB, PIPELINE)
+OTHERS = ("-", "clip.mp4", "folder", "file:///clip.mp4")
+
+
+@pytest.mark.parametrize(
+    ("groups", "takers"),
+    [
+        ({"reading": SourceOptions(rtsp_transport="udp")}, (RTSP, "RTSPS://x")),
+        ({"reading": SourceOptions(patience=3)}, LIVE),
+        ({"reading": SourceOptions(camera_size=(9, 9))}, (CAMERA, "/dev/video7")),
+        ({"reading": SourceOptions(camera_format="MJPG")}, (CAMERA, "/dev/video7")),
+        ({"reading": SourceOptions(camera_fps=9)}, (CAMERA, "/dev/video7")),
+        ({"reading": SourceOptions(raw_size=(9, 9))}, ("-",)),
+        ({"reading": SourceOptions(raw_fps=9)}, ("-",)),
+        ({"reading": SourceOptions(raw_format="nv12")}, ("-",)),
+        ({"frames": FrameOptions(realtime=True)}, (WEB, *OTHERS)),
+        ({"files": FileOptions(video="v.mkv", rotate=9)}, LIVE),
+        ({"files": FileOptions(video="v.mkv", rotate_keep=9)}, LIVE),
+        ({"files": FileOptions(video="v.mkv", events="e", rotate_keep=9)}, LIVE),
+        ({"files": FileOptions(video="v.mkv", events="e", rotate=9)}, (*LIVE, *OTHERS)),
+        ({}, (*LIVE, *OTHERS)),
+    ],
+)
+def test_an_option_that_has_no_effect_on_any_source_is_refused(groups, takers) -> None:
+    for source in {*LIVE, *OTHERS, *takers}:
+        if source in takers:
+            RunOptions(sources=(source,), **groups)
+        else:
+            with pytest.raises(UsageError, match="and no source of this run is one") as caught:
+                RunOptions(sources=(source,), **groups)
+            assert "--" not in str(caught.value)
+        both = RunOptions(sources=(source, takers[0]), **groups)
+        assert both.of_source(0).sources == (source,)
+        RunOptions(sources=(source, "package://x"), **groups)
+
+
+def test_options_that_do_not_fit_the_linker_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"max_gap=3\.0 works only with the linker 'edgekit'"):
+        TubeOptions(link="road", max_gap=3)
+    with pytest.raises(UsageError, match="cannot be used together"):
+        TubeOptions(delay=3, delay_seconds=1.0)
+
+
 def test_the_page_and_the_metrics_have_ports_of_their_own() -> None:
     with pytest.raises(UsageError, match="serve and metrics name the same port, 8080") as caught:
         NetworkOptions(serve="8080", metrics="127.0.0.1:8080")

@@ -10,7 +10,9 @@ import contextlib
 import difflib
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +20,7 @@ from edgekit.cli.options.shared import F
 from edgekit.errors import OutputError, UsageError
 from edgekit.files.reading import read_regular, without_mark
 
-__all__ = ["config_option", "read", "read_again"]
+__all__ = ["config_option", "read", "read_again", "values_of"]
 
 _MOST_BYTES = 1 << 18
 _MOST_PARTS = 16
@@ -122,6 +124,28 @@ def _refuse_long_keys(path: Path, text: str) -> None:
                 f"at most {_MOST_PARTS} are allowed.",
                 hint='Use the long name of an option as the key, for example source = "clip.mp4"',
             )
+
+
+def values_of(content: Mapping[str, object], context: click.Context) -> dict[str, Any]:
+    """Returns the values of all parameters of a command that has only the options of a file.
+
+    Args:
+        content: Result of ``read``.
+        context: Context of the command.
+    """
+    found: dict[str, Any] = {}
+    for option in context.command.params:
+        assert option.name is not None
+        several = option.nargs == -1 or getattr(option, "multiple", False)
+        default = option.default if isinstance(option.default, (int, float, str)) else None
+        value = content.get(option.name, default)
+        try:
+            found[option.name] = value if value is None else option.type_cast_value(context, value)
+        except OutputError:  # its folder is on another machine
+            found[option.name] = Path(str(value))
+        if value is None and (several or getattr(option, "is_flag", False)):
+            found[option.name] = () if several else False
+    return found
 
 
 def read_again(context: click.Context, *names: str) -> dict[str, object] | None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from edgekit.cli import main
 from edgekit.cli.deploy import _service_options
 
 
@@ -42,3 +43,32 @@ def test_health(tmp_path, serve: str, health: str) -> None:
     path = tmp_path / "door.toml"
     path.write_text(f'camera = 0\nserve = "{serve}"\n')
     assert _service_options(path).health == health
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"rotate": "1MB"}, "--rotate works only with --events or --video."),
+        ({"source": "clip.mp4", "camera-size": "640x480"}, "--camera-size works only with cameras"),
+        ({"link": "road", "max-gap": 3}, "--max-gap 3.0 works only with the linker 'edgekit'"),
+        ({"serve": "8080", "metrics": "8080"}, "name the same port"),
+        ({"camera": [0, 0]}, "The camera 0 was given twice."),
+        ({"events": "/there/e", "video": "/there/e"}, "already in use"),
+        ({"clips": "/there/clips", "clips-keep": ["1GB", "2GB"]}, "twice as a size"),
+    ],
+)
+def test_options_that_contradict_each_other_are_found_before_anything_is_copied(
+    tmp_path, capsys, options: dict[str, object], words: str
+) -> None:
+    path = tmp_path / "door.toml"
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in options.items()))
+    assert main(["deploy", "nowhere.invalid", "shipped", "--config", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"Error: {path}: ")
+    assert words in said
+
+
+def test_outputs_may_go_to_folders_that_only_the_device_has(tmp_path) -> None:
+    path = tmp_path / "door.toml"
+    path.write_text('camera = 0\nvideo = "/there/v.mkv"\nevents = "/there/e.jsonl"\nclips = "/x/y"')
+    assert _service_options(path).extras == ("video",)

@@ -34,7 +34,7 @@ def without_times(events):
     timed = {"ms", "stages", "seconds", "source_index"}
     kept = [{key: event[key] for key in event if key not in timed} for event in events]
     for event in kept:
-        if event["type"] == "start":
+        if event["type"] in ("start", "end"):
             del event["time"]
     return kept
 
