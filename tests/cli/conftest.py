@@ -149,12 +149,14 @@ class MjpegServer:
         freezes_after: Number of frames of each connection after which it freezes; None for never.
         size: Width and height of its pictures.
         images: Pictures that it shows again and again; None for grey ones.
+        away: Whether it shows a single picture in place of the stream.
     """
 
     def __init__(self) -> None:
         self.freezes_after: int | None = None
         self.size = (128, 96)
         self.images: list[np.ndarray] | None = None
+        self.away = False
         self.port = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}/camera.mjpg"
         self.frozen = threading.Event()
@@ -171,6 +173,12 @@ class MjpegServer:
             def do_GET(self):
                 outer._connections.add(self.connection)
                 self.send_response(200)
+                if outer.away:
+                    jpeg = cv2.imencode(".jpg", np.zeros((96, 128, 3), np.uint8))[1].tobytes()
+                    self.send_header("Content-Length", str(len(jpeg)))
+                    self.end_headers()
+                    self.wfile.write(jpeg)
+                    return
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
                 try:

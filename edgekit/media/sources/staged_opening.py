@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from edgekit._closing import Closing
 from edgekit.errors import MediaError
@@ -12,9 +13,10 @@ from edgekit.media.sources.absent import AbsentSource
 from edgekit.media.sources.address import check_address, is_address, path_of, scheme_of
 from edgekit.media.sources.cameras.messages import is_camera
 from edgekit.media.sources.opencv.gstreamer import check_gstreamer, is_pipeline
-from edgekit.media.sources.opening import may_come, open_sources
+from edgekit.media.sources.opening import may_come, open_source, open_sources
 from edgekit.media.sources.registry import SCHEMES
 from edgekit.media.sources.source import Source, SourceOptions
+from edgekit.media.sources.video.reader import VideoSource
 
 __all__ = ["StagedOpening"]
 
@@ -23,7 +25,8 @@ class StagedOpening(Closing):
     """Opens recorded sources at once, and live sources when their frames can be processed.
 
     Live sources are first only checked for existence. If there are several, an ``AbsentSource``
-    replaces each live source that cannot be opened, as long as another one can.
+    replaces each live source that cannot be opened, as long as another one can. It also replaces
+    each address at which a server shows a picture, as it may in place of a camera that is away.
 
     Args:
         specs: Sources, each in a form that ``open_source`` accepts.
@@ -42,6 +45,7 @@ class StagedOpening(Closing):
         *,
         all_or_none: bool = False,
     ) -> None:
+        self._specs = specs
         self._options = options
         self._absent = not all_or_none and sum(map(may_come, specs)) > 1
         self._later = {n: spec for n, spec in enumerate(specs) if _is_live(spec)}
@@ -73,7 +77,18 @@ class StagedOpening(Closing):
         self._later = {}
         sources = [source for _, source in sorted(self._sources.items())]
         _refuse_if_all_absent(sources)
-        return sources
+        if self._absent and any(source.live for source in sources):
+            self._await_streams()
+        return [source for _, source in sorted(self._sources.items())]
+
+    def _await_streams(self) -> None:
+        """Puts an ``AbsentSource`` in place of each picture that a server shows."""
+        for number, source in self._sources.items():
+            if isinstance(source, VideoSource) and source.still and not source.live:
+                error = MediaError(f"The address of {source.name} gives a picture, and no stream.")
+                again = partial(open_source, self._specs[number], self._options)
+                self._sources[number] = AbsentSource(source.name, error, again)
+                source.close()
 
     def _open(self, specs: dict[int, int | str]) -> None:
         opened = open_sources(list(specs.values()), self._options, absent=self._absent)

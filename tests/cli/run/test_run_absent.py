@@ -113,6 +113,35 @@ def test_one_that_is_dead_at_the_start_runs_once_it_comes(begin, mjpeg_servers, 
     assert (tmp_path / "p-1.png").exists()
 
 
+def test_a_picture_that_a_server_shows_at_the_start_is_no_source_that_has_ended(
+    begin, mjpeg_servers, tmp_path
+):
+    pytest.importorskip("av")
+    here, late = mjpeg_servers(), mjpeg_servers()
+    late.away = True
+    here.start()
+    late.start()
+    process = begin(late.url, here.url)
+    wait_until(lambda: len(frames_of(tmp_path / "e-1.jsonl")) > 5 or process.poll() is not None)
+    assert f"The address of {late.url} gives a picture, and no stream." in process.stderr.readline()
+    assert not frames_of(tmp_path / "e-0.jsonl")
+    late.away = False
+    wait_until(lambda: len(frames_of(tmp_path / "e-0.jsonl")) > 5 or process.poll() is not None)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+
+
+def test_pictures_of_web_servers_are_sources_where_no_camera_is(run, mjpeg_servers):
+    servers = [mjpeg_servers() for _ in range(2)]
+    for server in servers:
+        server.away = True
+        server.start()
+    status, stdout, _ = run(*(server.url for server in servers), more=["--json"])
+    assert status == 0
+    assert [source["frames"] for source in json.loads(stdout)["sources"]] == [1, 1]
+
+
 def test_one_that_never_comes_is_reported_at_the_end(run, mjpeg_servers, tmp_path):
     here, dead = mjpeg_servers(), mjpeg_servers()
     here.start()

@@ -66,6 +66,7 @@ class Connection:
         endless: Whether it has no end of its own.
         timed: Whether picture times come from the source and are not invented by FFmpeg.
         segmented: Whether pictures come in segments of some seconds, each at once.
+        still: Whether it is a single picture.
         broken: Number of pictures after the first good one that had decoding errors.
         packets: Number of video packets received so far.
         passed: Number of frames up to the last packet, with those that an AVI leaves out.
@@ -135,6 +136,7 @@ class Connection:
         self.endless = not (self.whole or seconds)
         self.timed = container.format.name in _TIMED
         self.segmented = container.format.name in ("dash", "hls")
+        self.still = container.format.name.endswith(("_pipe", "image2"))
         # Frame threads would each delay a stream by one frame; slice threads do not.
         context.thread_type = "SLICE" if self.endless else "AUTO"
         if self.endless:

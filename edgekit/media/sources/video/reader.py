@@ -46,6 +46,9 @@ class VideoSource(Source):
             packet, and between pictures, whatever else the server sends. The wait for the first
             key frame is at least 25 seconds.
 
+    Attributes:
+        still: Whether it is a single picture.
+
     Raises:
         MediaError: The source cannot be reached, is no video, or gives no picture in time.
         MissingDependencyError: PyAV is not installed.
@@ -66,6 +69,7 @@ class VideoSource(Source):
         self.height, self.width = _image(first).shape[:2]
         self.fps = connection.fps
         self.live = self.reopens = connection.endless
+        self.still = connection.still
         self.frames = None if self.live else connection.frames or None
         self.sample_aspect = first.sample_aspect
         self._clock = FrameClock(self.fps)
