@@ -11,29 +11,30 @@
      "classes":[…], "error":…, "time":…}
     {"type":"lost", "events":n}
     {"type":"end", "frames":n, "dropped":m, "skipped":{reason:k}, "seconds":…, "stages":{…},
-     "age":{…}, "error":…}
+     "age":{…}, "time":…, "error":…}
 
 ``class`` is an index into ``classes``. Boxes are in pixels of the source. ``end`` of a tube is
 inclusive. ``index`` of a gap is the index of the frame after it. ``frames`` of a gap is the number
 of frames missing before that frame for this reason. ``skipped`` exists if frames were left out on
 purpose, and counts them by reason. ``ms`` has the stages before ``emit``, which has not ended when
-the line is written. ``time`` of the start event is the date and time in UTC. ``time`` of a frame is
-the seconds since the start of the source. ``age`` of a tube is the number of frames since its last
-detection. ``age`` of a frame, on live sources only, is the milliseconds from its capture to the
-start of its inference. ``age`` of the end event has percentiles and the mean of these, and its
-``error`` is the error that ended the run, if there was one. ``lost``, on live sources only, is the
-number of events missing before the next one. If a run has several
-sources, each event has ``source_index``, from 0, after its ``type``. After rotation, a new file
-repeats the start event with ``part``, from 1. ``bundle`` says that the run changed to another
-bundle, whose first frame is ``index``; or that it refused that bundle, with the reason in
-``error``. ``classes`` are those of the bundle that processes the frame ``index``, in both cases. A
-later start event has the bundle of that time.
+the line is written. ``time`` of the start event is the date and time of the start in UTC, by the
+clock at the time of writing. ``time`` of a frame is the seconds since the start of the source.
+``age`` of a tube is the number of frames since its last detection. ``age`` of a frame, on live
+sources only, is the milliseconds from its capture to the start of its inference. ``age`` of the end
+event has percentiles and the mean of these, and its ``error`` is the error that ended the run, if
+there was one. ``lost``, on live sources only, is the number of events missing before the next one.
+If a run has several sources, each event has ``source_index``, from 0, after its ``type``. After
+rotation, a new file repeats the start event with ``part``, from 1. ``bundle`` says that the run
+changed to another bundle, whose first frame is ``index``; or that it refused that bundle, with the
+reason in ``error``. ``classes`` are those of the bundle that processes the frame ``index``, in both
+cases. A later start event has the bundle of that time.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -110,10 +111,10 @@ class EventsSink(Sink):
             "source": info.source,
             "bundle": {"name": info.bundle, "sha256": info.bundle_sha256},
             "classes": info.classes,
-            "time": _now(),
         }
+        self._began = time.monotonic()
         if self._path is None:
-            self._write(self._started)
+            self._write(self._start(0))
         else:
             self._file = self._make(self._path)
 
@@ -168,7 +169,7 @@ class EventsSink(Sink):
                 "bundle": bundle,
                 "classes": change.classes,
                 **({} if change.error is None else {"error": change.error}),
-                "time": _now(),
+                "time": _date(),
             }
         )
 
@@ -187,6 +188,7 @@ class EventsSink(Sink):
                 "seconds": round(summary.seconds, 3),
                 "stages": stages_json(summary.stages),
                 **age_json(summary.age),
+                "time": _date(),
                 **({} if summary.error is None else {"error": summary.error}),
             }
         )
@@ -208,7 +210,13 @@ class EventsSink(Sink):
         self._file = None
 
     def _start_line(self, part: int) -> bytes:
-        return self._line({**self._started, "part": part} if part else self._started)
+        return self._line(self._start(part))
+
+    def _start(self, part: int) -> dict[str, object]:
+        """Returns the ``start`` event of a file, with the start of the run by the present clock."""
+        # The clock of a board without a battery may have been set since the run began.
+        event = {**self._started, "time": _date(time.monotonic() - self._began)}
+        return {**event, "part": part} if part else event
 
     def _write(self, event: dict[str, object]) -> None:
         if self._stream is None:
@@ -257,8 +265,10 @@ def skipped_json(skipped: Mapping[str, int]) -> dict[str, dict[str, int]]:
     return {"skipped": dict(skipped)} if skipped else {}
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+def _date(ago: float = 0.0) -> str:
+    """Returns the date and time of so many seconds ago in UTC, by the present clock."""
+    moment = datetime.now(timezone.utc) - timedelta(seconds=ago)
+    return moment.isoformat(timespec="milliseconds")
 
 
 def _box(box: list[float]) -> list[float]:

@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import OutputError
-from edgekit.media.sinks import _whole_file
+from edgekit.media.sinks import _whole_file, events
 from edgekit.media.sinks._whole_file import WholeFile, make_room, older_name
 from edgekit.media.sinks.events import EventsSink
 from edgekit.media.sinks.queued import QueuedSink
@@ -67,6 +69,31 @@ def test_rotated_files_hold_every_line_once_and_start_alone(tmp_path_factory, fr
         found += rest
     assert [event["type"] for event in found] == ["frame"] * frames + ["end"]
     assert [event["index"] for event in found[:-1]] == list(range(frames))
+
+
+def test_the_start_of_a_run_gets_its_date_once_the_clock_is_set(tmp_path, monkeypatch):
+    class Clock(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return cls(*set_to, tzinfo=zone)
+
+    set_to, seconds = (1970, 1, 1, 0, 0, 20), [500.0]
+    monkeypatch.setattr(events, "datetime", Clock)
+    monkeypatch.setattr(events, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    path = tmp_path / "e.jsonl"
+    sink = EventsSink(path, live=True, rotate=300)
+    sink.start(INFO)
+    for index in range(3):
+        sink.frame(result_of(index))
+    set_to, seconds[0] = (2026, 5, 1, 12, 0, 0), 560.0
+    for index in range(3, 6):
+        sink.frame(result_of(index))
+    sink.end(SUMMARY)
+    sink.close()
+    oldest = older_name(path, len([*tmp_path.iterdir()]) - 1)
+    dates = [lines_of(file)[0]["time"] for file in (oldest, path)]
+    assert dates == ["1970-01-01T00:00:20.000+00:00", "2026-05-01T11:59:00.000+00:00"]
+    assert lines_of(path)[-1]["time"] == "2026-05-01T12:00:00.000+00:00"
 
 
 def test_so_many_older_files_are_kept(tmp_path):
