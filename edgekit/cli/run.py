@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -157,7 +157,7 @@ _LOG = logging.getLogger(__name__)
     help="Open the sources, the bundle and the outputs, report any error, and stop.",
 )
 @common_options
-def command(as_json: bool, check: bool, **values: Any) -> int:
+def command(as_json: bool, check: bool, **values: object) -> int:
     """Find action tubes in a camera, video or folder of pictures.
 
     CLIP is a video, picture, folder of pictures, URL or GStreamer pipeline; it is short for
@@ -190,7 +190,7 @@ def command(as_json: bool, check: bool, **values: Any) -> int:
     return report.error.exit_status if report.error else 0
 
 
-def options_of(context: click.Context, values: Mapping[str, Any]) -> RunOptions:
+def options_of(context: click.Context, values: Mapping[str, object]) -> RunOptions:
     """Returns the checked options of a run.
 
     Args:
@@ -204,8 +204,9 @@ def options_of(context: click.Context, values: Mapping[str, Any]) -> RunOptions:
     from edgekit.running.options import FrameOptions, RunOptions, TubeOptions
     from edgekit.running.output_options import ClipOptions, FileOptions, NetworkOptions
 
-    limits = dict(values["clips_keep"])
-    if len(limits) < len(values["clips_keep"]):
+    keeps = cast("tuple[tuple[str, float], ...]", values["clips_keep"])
+    limits: dict[str, object] = dict(keeps)
+    if len(limits) < len(keeps):
         raise UsageError(
             "--clips-keep was given twice as a size, or twice as an age.",
             hint="Give it at most once as a size and once as an age.",

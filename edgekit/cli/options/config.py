@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -126,14 +125,14 @@ def _refuse_long_keys(path: Path, text: str) -> None:
             )
 
 
-def values_of(content: Mapping[str, object], context: click.Context) -> dict[str, Any]:
+def values_of(content: Mapping[str, object], context: click.Context) -> dict[str, object]:
     """Returns the values of all parameters of a command that has only the options of a file.
 
     Args:
         content: Result of ``read``.
         context: Context of the command.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for option in context.command.params:
         assert option.name is not None
         several = option.nargs == -1 or getattr(option, "multiple", False)

@@ -79,8 +79,7 @@ class Outbox(Closing):
     Args:
         path: File of the queue, created if missing, in an existing folder, for its owner alone.
         most: Largest total size of the payloads, in bytes.
-        only_checks: Whether the queue is closed again at once: a damaged one stays where it is, and
-            a warning says what a run would do.
+        only_checks: Whether a damaged queue stays where it is; a warning says what a run would do.
 
     Attributes:
         dropped: Number of messages dropped because of the size limit, by kind.
@@ -105,13 +104,11 @@ class Outbox(Closing):
                 self._open()
             except _DamagedError as error:
                 if only_checks:
-                    _LOG.warning(
-                        "The buffer %s is damaged: %s. A run would not send the messages in it, "
-                        "rename it to %s.damaged, and begin a new one.",
-                        path,
-                        error,
-                        path,
+                    words = (
+                        "The buffer %s is damaged: %s. A run would rename it to %s.damaged, begin "
+                        "a new one, and not send the messages in the old one."
                     )
+                    _LOG.warning(words, path, error, path)
                     return
                 self._set_aside(error)
                 self._open()

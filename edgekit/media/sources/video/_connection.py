@@ -258,8 +258,7 @@ class Connection:
         try:
             while True:
                 begin = time.monotonic()
-                packet = next(packets, None)
-                if packet is None:
+                if (packet := next(packets, None)) is None:
                     if self._lacks_pictures():
                         raise Unreadable(NO_PARTS)
                     return
