@@ -122,6 +122,17 @@ def test_a_device_whose_clock_is_of_1970(start_device, refused, tmp_path):
     assert "date -u -s" in hint
 
 
+def test_a_new_device_without_a_file_of_options(start_device, deploy, spot_bundle):
+    start_device("device-a")
+    status, found = deploy("device-a", spot_bundle)
+    (result,) = found["hosts"]
+    assert (status, result["outcome"], result["copied"]) == (3, "failed", 0)
+    assert result["state"] == (
+        "Expected device-a to have a deployment whose options can be kept; found none."
+    )
+    assert "--config FILE" in result["hint"]
+
+
 def test_a_device_with_a_read_only_home(start_device, refused, tmp_path):
     start_device("device-a", prepare='mount -t tmpfs -o ro,size=1m tmpfs "$HOME"')
     message, _ = refused("device-a")
