@@ -165,6 +165,18 @@ def test_no_bundle_at_all(tmp_path: Path, what: str) -> None:
         load_bundle(path)
 
 
+@pytest.mark.usefixtures("bound_by_permissions")
+@pytest.mark.parametrize("name", [MANIFEST, "model.onnx"])
+def test_a_file_that_may_not_be_read_is_named_with_its_permissions(
+    bundle: Bundle, name: str
+) -> None:
+    (bundle.path / name).chmod(0)
+    with pytest.raises(BundleError) as caught:
+        load_bundle(bundle.path)
+    assert caught.value.message == f"Cannot read {bundle.path / name}: Permission denied."
+    assert caught.value.hint.startswith("Check the file and its permissions.")
+
+
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe", b"[1, 2", b"not json"])
 def test_manifest_that_is_not_json(bundle: Bundle, text: bytes) -> None:
     (bundle.path / MANIFEST).write_bytes(text)

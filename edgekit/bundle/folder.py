@@ -35,6 +35,7 @@ __all__ = [
 ARTIFACTS = Path("artifacts")
 """Default folder for new bundles, within the current folder."""
 
+_CHECK_FILE = "Check the file and its permissions.\n"
 _EXPORT_AGAIN = "Export it again: edgekit export CHECKPOINT --target TARGET"
 _MOST_BYTES = 1 << 22
 _MOST_FILE, _MOST_BUNDLE = 1 << 28, 1 << 30
@@ -87,14 +88,11 @@ class Bundle:
         try:
             content = read_regular(path, entry.size)
         except OSError as error:
-            raise BundleError(
-                f"Cannot read {path}: {error.strerror}.",
-                hint=f"Check the file and its permissions.\n{_EXPORT_AGAIN}",
-            ) from error
+            raise _refusal(f"Cannot read {path}: {error.strerror}.", _CHECK_FILE) from error
         if hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise BundleError(
+            raise _refusal(
                 f"{path} has changed since EdgeKit verified its checksum.",
-                hint=f"Do not change a bundle while it is in use.\n{_EXPORT_AGAIN}",
+                "Do not change a bundle while it is in use.\n",
             )
         return content
 
@@ -188,6 +186,8 @@ def load_bundle(
     keys = as_path("require_signature", require_signature)
     try:
         text = read_manifest(path)
+    except PermissionError as error:
+        raise _refusal(f"Cannot read {path / MANIFEST}: {error.strerror}.", _CHECK_FILE) from error
     except OSError as error:
         hint = "Make one: edgekit export CHECKPOINT --target onnx"
         if isinstance(error, NotADirectoryError) and is_there(path.parent / MANIFEST):
@@ -220,7 +220,7 @@ def _checked_model(path: Path, manifest: Manifest) -> bytes:
             else:
                 checksum = sha256_of(file, entry.size)
         except OSError as error:  # another file may be there now
-            raise _refusal(f"{path}: {entry.path} cannot be read: {error.strerror}.") from error
+            raise _refusal(f"Cannot read {file}: {error.strerror}.", _CHECK_FILE) from error
         if checksum != entry.sha256:
             raise _refusal(
                 f"{path}: {entry.path} has changed since the bundle was written: its checksum does "
@@ -296,5 +296,5 @@ def _located(path: Path, entry: FileEntry) -> Path:
     return file
 
 
-def _refusal(message: str) -> BundleError:
-    return BundleError(message, hint=_EXPORT_AGAIN)
+def _refusal(message: str, advice: str = "") -> BundleError:
+    return BundleError(message, hint=f"{advice}{_EXPORT_AGAIN}")
