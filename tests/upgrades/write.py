@@ -44,8 +44,8 @@ from edgekit.media.sinks.mqtt._outbox import Outbox, QueuedMessage
 from edgekit.media.sources.cameras.v4l2 import Format
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.detections_writer import write_detections
-from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.metrics.evaluate import evaluate
+from edgekit.metrics.frame_detections import FrameDetections
 from edgekit.models.checkpoints import save_checkpoint
 from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, Gap, GateSummary, RunInfo, RunSummary
