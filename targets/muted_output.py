@@ -21,10 +21,11 @@ __all__ = ["muted"]
 def muted() -> Iterator[None]:
     """Suppresses Python warnings, log records and prints inside the ``with`` block.
 
-    In another program's process it does nothing.
+    In another program's process it only removes the log handler that a tool adds.
     """
     if not is_own_process():
-        yield
+        with _unhandled():
+            yield
         return
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -38,3 +39,19 @@ def muted() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
+
+
+@contextlib.contextmanager
+def _unhandled() -> Iterator[None]:
+    """Removes a log handler that is added inside the block, if there was none before.
+
+    A tool's ``logging.info(...)`` adds one, and the program's own ``basicConfig`` would then do
+    nothing.
+    """
+    root = logging.root
+    before = [*root.handlers]
+    try:
+        yield
+    finally:
+        for handler in [] if before else [*root.handlers]:
+            root.removeHandler(handler)
