@@ -116,8 +116,8 @@ def export_bundle(
         manifest = msgspec.structs.replace(manifest, chip=writer.chip or msgspec.UNSET)
         files = {name: work / "model" / name for name in made.files}
         candidate = save_bundle(work / "candidate", manifest, files)
-        runtime = writer.verify_on
-        verification = _verified(candidate, loaded.network, chosen, settings, clips, runtime)
+        options = SessionOptions(runtime=writer.verify_on, arithmetic=writer.verify_in)
+        verification = _verified(candidate, loaded.network, chosen, settings, clips, options)
         manifest = msgspec.structs.replace(manifest, verification=verification)
         save_bundle(place, manifest, files | _notices(checkpoint), force=force)
     return load_bundle(place)
@@ -185,7 +185,7 @@ def _verified(
     chosen: Resolved,
     settings: ExportSettings,
     clips: Sequence[Sequence[npt.NDArray[np.uint8]]] | None,
-    runtime: str | None,
+    options: SessionOptions,
 ) -> Verification:
     """Returns the differences of a bundle from its network; raises if they are over the bounds."""
     from edgekit.assets.pictures import verification_frames
@@ -193,7 +193,7 @@ def _verified(
     target = candidate.manifest.target
     _log.info("Verifying on %s", target)
     try:
-        with open_session(candidate, SessionOptions(runtime=runtime)) as session:
+        with open_session(candidate, options) as session:
             found = verify(
                 network,
                 session,

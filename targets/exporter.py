@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgekit.runtime.types import Array
+from edgekit.targets.choices import Arithmetic
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,6 +59,9 @@ class Exporter(abc.ABC):
 
     verify_on: str | None = None
     """Runtime in ``edgekit.targets.registry.RUNTIMES`` for verification; None: the target's own."""
+
+    verify_in: Arithmetic | None = None
+    """Arithmetic for verification; None: the session's own choice."""
 
     @abc.abstractmethod
     def export(

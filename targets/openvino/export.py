@@ -46,6 +46,7 @@ class OpenVinoExporter(Exporter):
     """
 
     precisions = ("fp32", "fp16")
+    verify_in = "f32"  # an fp16 model would be computed in bfloat16 on some processors
 
     def export(
         self, network: nn.Module, example: tuple[Array, ...], folder: Path, precision: str

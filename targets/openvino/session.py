@@ -70,10 +70,10 @@ class OpenVinoSession(base.Session):
     """Runs a bundle's model on OpenVINO; see ``edgekit.targets.base.Session``.
 
     It runs on the CPU unless a device is named. By default, a bundle of any precision
-    except ``fp16`` is computed in float32; OpenVINO itself might choose bfloat16. Compiled models
-    are cached separately for each bundle and setting, and used only if their checksum is correct
-    and this user or root wrote them.
-    An unwritable cache is ignored.
+    except ``fp16`` is computed in float32; OpenVINO itself might choose bfloat16. A model that
+    contains the cascade is always computed in float32. Compiled models are cached separately for
+    each bundle and setting, and used only if their checksum is correct and this user or root wrote
+    them. An unwritable cache is ignored.
     """
 
     runtime = "openvino"
@@ -211,9 +211,7 @@ class OpenVinoSession(base.Session):
 
     def _config(self, device: str) -> dict[str, Any]:
         options = self.options
-        arithmetic = options.arithmetic
-        if arithmetic is None and self.bundle.manifest.precision != "fp16":
-            arithmetic = "f32"
+        arithmetic = self._asked_arithmetic()
         config: dict[str, Any] = {_HINT: "THROUGHPUT" if self.many else "LATENCY"}
         if options.cache is not None:
             with writing(options.cache):
@@ -234,6 +232,22 @@ class OpenVinoSession(base.Session):
                     hint=f"Leave out {parameter(option)}, or use {parameter('device', 'CPU')}.",
                 )
         return config
+
+    def _asked_arithmetic(self) -> str | None:
+        """Returns the arithmetic to ask for; None leaves it to the device.
+
+        Variances of pixels need float32: in bfloat16, the map of a cascade in the model is wrong.
+        """
+        manifest, asked = self.bundle.manifest, self.options.arithmetic
+        inside = manifest.cascade.place == "graph" and manifest.cascade.kind != "rgb"
+        if inside and asked not in (None, "f32"):
+            raise UsageError(
+                f"The model of {self.bundle.path} contains the cascade, which needs f32; found "
+                f"{parameter('arithmetic', asked)}.",
+                hint=f"Leave out {parameter('arithmetic')}, or export the model again with "
+                f"{parameter('cascade_in', 'host')}.",
+            )
+        return "f32" if asked is None and (inside or manifest.precision != "fp16") else asked
 
     def _has(self, device: str, name: str) -> bool:
         """Returns whether a device has a writable property; AUTO forwards those of its devices."""
