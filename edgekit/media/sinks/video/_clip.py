@@ -51,6 +51,7 @@ class Clip:
         self._last = 0
         self._tube: Tube | None = None
         self._cut = False
+        self._held: FrameResult | None = None
         self._times: deque[tuple[int, float]] = deque(maxlen=_MOST_TIMES)
         self.until: float | None = None
 
@@ -74,6 +75,13 @@ class Clip:
         self._last = index
         self._video.frame(result)
 
+    def hold(self, result: FrameResult) -> None:
+        """Keeps the first frame without the tube until ``close_with`` says when the clip ends.
+
+        In a recording it may come after a hole of hours, which the clip would show.
+        """
+        self._held = result
+
     def bundle(self, change: BundleChange) -> None:
         """Names the classes of another bundle from now on."""
         self._video.bundle(change)
@@ -87,6 +95,9 @@ class Clip:
         self._tube = tube
         ends = (time for index, time in reversed(self._times) if index <= tube.end)
         self.until = next(ends, self._times[0][1]) + after
+        held, self._held = self._held, None
+        if held is not None and not self.is_due(held.frame.time):
+            self.add(held)
 
     def end(self) -> None:
         """Completes the video and its description; removes the video of a live tube."""

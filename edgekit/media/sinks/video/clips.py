@@ -117,7 +117,8 @@ class ClipsSink(Sink):
         self._newest = now, time.monotonic()
         result = replace(result, frame=replace(result.frame, time=now))
         self._folder.tidy_in_time()
-        self._forget_gone({tube.id for tube in result.tubes})
+        shown = {tube.id for tube in result.tubes}
+        self._forget_gone(shown)
         for tube in result.tubes:
             if tube.id not in self._clips and tube.id not in self._refused:
                 self._begin(tube.id, now)
@@ -125,6 +126,9 @@ class ClipsSink(Sink):
         def advance(id: int, clip: Clip) -> None:
             if clip.is_due(now):
                 self._complete(id, clip)
+                return
+            if clip.until is None and id not in shown:
+                clip.hold(result)
                 return
             clip.add(result)
             # Before its first frame, a source of unknown size has no codec.
@@ -157,8 +161,13 @@ class ClipsSink(Sink):
 
     def tube(self, tube: Tube) -> None:
         """Stores the ended tube, and the time at which its clip ends."""
-        if tube.id in self._clips:
-            self._clips[tube.id].close_with(tube, self._after)
+        if (clip := self._clips.get(tube.id)) is None:
+            return
+        try:
+            clip.close_with(tube, self._after)
+        except OutputError:
+            self._give_up(tube.id, clip)
+            raise
 
     def end(self, summary: RunSummary) -> None:
         """Completes the clips of ended tubes; at the end of a run, all tubes have ended."""

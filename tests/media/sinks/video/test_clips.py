@@ -224,6 +224,22 @@ def test_a_clip_is_complete_in_time_if_its_source_is_lost(tmp_path, monkeypatch)
     assert len([*tmp_path.iterdir()]) == 2
 
 
+@pytest.mark.parametrize(("hole", "frames"), [(0.1, 21), (0.9, 13), (3600.0, 10)])
+def test_a_clip_ends_before_a_hole_in_the_recording(tmp_path, hole, frames):
+    sink = ClipsSink(tmp_path, before=0, after=1.1)
+    sink.start(INFO)
+    give(sink, range(10))
+    sink.frame(result_of(10, seconds=0.9 + hole))
+    sink.tube(tube_of(0, 0, 9))
+    for index in range(11, 40):
+        sink.frame(result_of(index, seconds=0.9 + hole + (index - 10) / FPS))
+    sink.end(SUMMARY)
+    (video,) = tmp_path.glob("*.mp4")
+    assert shown(video) == pytest.approx(range(frames), abs=2)
+    (about,) = tmp_path.glob("*.json")
+    assert json.loads(about.read_bytes())["last"] == frames - 1
+
+
 def test_a_tube_that_does_not_end_has_a_clip_of_bounded_length(tmp_path, monkeypatch):
     monkeypatch.setattr(_clip, "_LONGEST", 1.0)
     sink = ClipsSink(tmp_path, before=0)
