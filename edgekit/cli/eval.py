@@ -207,7 +207,8 @@ def command(as_json: bool, **values: object) -> None:
         count, every = len(result.failures), len(result.failures) + len(result.tubes)
         raise MediaError(
             f"{count} of {every} videos failed; the figures are those of the others.",
-            hint="The same command tries them again, and takes the others from its results.",
+            hint="The same command tries them again. It takes the others from its results, if they "
+            "were kept.",
         )
 
 

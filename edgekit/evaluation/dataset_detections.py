@@ -84,9 +84,10 @@ def detect_dataset(
             progress.advance()
     except KeyboardInterrupt:
         _LOG.warning(
-            "%d of %d videos are finished. The same command continues with the others.",
+            "%d of %d videos are finished. The same command %s.",
             len(stored),
             len(truth.videos),
+            "continues with the others" if results.lasting else "begins with the first again",
         )
         raise
     if len(failed) > MOST_NAMED:

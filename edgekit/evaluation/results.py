@@ -96,10 +96,11 @@ class ResultsFolder:
     Args:
         path: Path of the folder; ``keep`` creates it.
         key: Key of what the detections depend on besides the video, from ``results_key``.
+        lasting: Whether the folder stays after the evaluation.
     """
 
-    def __init__(self, path: Path, key: str) -> None:
-        self.path = path
+    def __init__(self, path: Path, key: str, *, lasting: bool = True) -> None:
+        self.path, self.lasting = path, lasting
         self._key = key
 
     def find(self, video: VideoTruth) -> StoredResult | None:
@@ -159,7 +160,7 @@ def open_results(path: Path | None, key: str) -> Iterator[ResultsFolder]:
         # An evaluation needs no place to write to, only to continue after an interruption.
         _LOG.warning("The results of this evaluation will not be kept. %s", error.message)
         with temporary_folder() as folder:
-            yield ResultsFolder(folder, key)
+            yield ResultsFolder(folder, key, lasting=False)
         return
     with store.in_use():
         yield ResultsFolder(store.path / f"videos-{key}", key)

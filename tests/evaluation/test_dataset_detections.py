@@ -148,6 +148,22 @@ def test_what_fails_for_every_video_ends_at_once(truth: Truth, results: ResultsF
     assert detector.seen == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("lasting", "words"),
+    [
+        (True, "2 of 4 videos are finished. The same command continues with the others."),
+        (False, "2 of 4 videos are finished. The same command begins with the first again."),
+    ],
+)
+def test_an_interrupt_says_whether_the_results_are_kept(
+    truth: Truth, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, lasting: bool, words: str
+) -> None:
+    results = ResultsFolder(tmp_path / "results", "key", lasting=lasting)
+    with pytest.raises(KeyboardInterrupt):
+        detect_dataset(truth, _Detector(c=KeyboardInterrupt()), results)
+    assert words in caplog.text
+
+
 @pytest.mark.parametrize("ends", [KeyboardInterrupt(), BundleError("No model.")])
 def test_an_evaluation_that_was_ended_goes_on_where_it_was(
     truth: Truth, results: ResultsFolder, ends: BaseException, caplog: pytest.LogCaptureFixture
