@@ -142,10 +142,10 @@ def _check(decode: bool, as_json: bool, **values: object) -> None:
             console.print(f"{videos}, layout {found.layout}: nothing is wrong.")
     if found.faults:
         hints = list(dict.fromkeys(fault.hint for fault in found.faults if fault.hint))
-        count, wrong = len(found.faults), len({fault.video for fault in found.faults} - {""})
+        count = len(found.faults)
         raise AnnotationError(
-            f"{count} {plural('fault', count)} in {choice.root}, in {wrong} of "
-            f"{found.videos} readable videos.",
+            f"{count} {plural('fault', count)} in {choice.root}. Videos whose annotations can be "
+            f"read: {found.videos}.",
             hint=" ".join([*hints[:_MOST_HINTS], _CORRECT]),
         )
 

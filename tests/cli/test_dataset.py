@@ -58,7 +58,7 @@ def test_what_is_wrong_is_listed_with_status_3(clips: Path, capsys: Any) -> None
     assert main(["dataset", "check", str(clips)]) == 3
     shown = capsys.readouterr()
     assert f"{video.name}: The video is missing" in shown.out
-    assert "Error: 1 fault in" in shown.err
+    assert f"Error: 1 fault in {clips}. Videos whose annotations can be read: 1.\n" in shown.err
     assert main(["dataset", "check", str(clips), "--json"]) == 3
     found = json.loads(capsys.readouterr().out)
     assert [fault["video"] for fault in found["faults"]] == [video.name]
