@@ -78,7 +78,7 @@ class Clip:
     def hold(self, result: FrameResult) -> None:
         """Keeps the first frame without the tube until ``close_with`` says when the clip ends.
 
-        In a recording it may come after a hole of hours, which the clip would show.
+        In a recording it may come after a hole, which the clip would show as a frozen picture.
         """
         self._held = result
 

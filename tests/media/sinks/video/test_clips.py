@@ -224,7 +224,7 @@ def test_a_clip_is_complete_in_time_if_its_source_is_lost(tmp_path, monkeypatch)
     assert len([*tmp_path.iterdir()]) == 2
 
 
-@pytest.mark.parametrize(("hole", "frames"), [(0.1, 21), (0.9, 13), (3600.0, 10)])
+@pytest.mark.parametrize(("hole", "frames"), [(0.1, 21), (0.9, 13), (60.0, 10), (3600.0, 10)])
 def test_a_clip_ends_before_a_hole_in_the_recording(tmp_path, hole, frames):
     sink = ClipsSink(tmp_path, before=0, after=1.1)
     sink.start(INFO)
@@ -237,7 +237,8 @@ def test_a_clip_ends_before_a_hole_in_the_recording(tmp_path, hole, frames):
     (video,) = tmp_path.glob("*.mp4")
     assert shown(video) == pytest.approx(range(frames), abs=2)
     (about,) = tmp_path.glob("*.json")
-    assert json.loads(about.read_bytes())["last"] == frames - 1
+    described = json.loads(about.read_bytes())
+    assert (described["last"], described["cut"]) == (frames - 1, False)
 
 
 def test_a_tube_that_does_not_end_has_a_clip_of_bounded_length(tmp_path, monkeypatch):
