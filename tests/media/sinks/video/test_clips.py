@@ -22,6 +22,7 @@ from edgekit.files.writing import TEMPORARY
 from edgekit.linking.published import LiveTube
 from edgekit.media.sinks.video import _clip, _clip_folder, _earlier_frames, clips
 from edgekit.media.sinks.video.clips import ClipsSink
+from edgekit.pipeline.bundle_change import BundleChange
 from edgekit.pipeline.results import FrameResult, RunInfo, RunSummary, SourceHealth
 from edgekit.runtime.types import Detections, Frame, Tube
 
@@ -174,6 +175,30 @@ def test_each_tube_has_a_clip_and_the_end_of_the_run_completes_them(tmp_path):
     lengths = sorted(len(shown(path)) for path in tmp_path.glob("*.mp4"))
     assert lengths == [22, 25, 30]
     assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_each_clip_has_the_class_of_the_bundle_that_found_its_tube(tmp_path):
+    sink = ClipsSink(tmp_path)
+    sink.start(INFO)
+    give(sink, range(10))
+    sink.bundle(BundleChange("bad", "", 10, INFO.classes, "It is broken."))
+    sink.tube(tube_of(0, 0, 9))
+    sink.bundle(BundleChange("two", "22", 10, ("sit",)))
+    for index in range(10, 40):  # in the first clip too, which shows what comes after its tube
+        result = result_of(index, [1])
+        sink.frame(replace(result, tubes=[result.tubes[0]._replace(label=0)]))
+    sink.tube(replace(tube_of(1, 10, 39), label=0))
+    sink.end(SUMMARY)
+    sink.close()
+    about = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*.json"))]
+    found = {one["tube"]["id"]: (one["class"], one["first"], one["last"]) for one in about}
+    assert found == {0: ("jump", 0, 29), 1: ("sit", 0, 39)}
+    # In the second clip, boxes of the earlier bundle would get names of the later one's classes.
+    for id, drawn in ((0, [True] * 10), (1, [False] * 10)):
+        (path,) = tmp_path.glob(f"*-{id}.mp4")
+        with av.open(str(path)) as video:
+            pictures = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
+        assert [bool(np.ptp(one[:, :24].astype(int)) > 40) for one in pictures[:10]] == drawn
 
 
 def test_a_run_that_fails_leaves_no_half_clip(tmp_path):
