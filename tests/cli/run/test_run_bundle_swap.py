@@ -136,8 +136,9 @@ def test_sighup_changes_to_and_from_the_shipped_bundle(swapping, make_spot_bundl
     assert report["bundle"]["name"] == shipped
 
 
-def test_other_classes_end_the_tubes_and_the_numbers_go_on(swapping, make_spot_bundle):
-    process, link, events = swapping()
+def test_other_classes_end_the_tubes_and_the_numbers_go_on(swapping, make_spot_bundle, tmp_path):
+    video, clips = tmp_path / "video.mp4", tmp_path / "clips"
+    process, link, events = swapping("--video", video, "--clips", clips)
     wait_until(lambda: any(line.get("tubes") for line in lines_of(events)), process)
     link_to(link, make_spot_bundle("renamed", classes=("dot", "none")))
     wait_until(lambda: changes(events), process)
@@ -156,6 +157,11 @@ def test_other_classes_end_the_tubes_and_the_numbers_go_on(swapping, make_spot_b
         (0, "spot"),
         (1, "dot"),
     ]
+    about = [json.loads(path.read_text()) for path in clips.glob("*.json")]
+    assert {clip["tube"]["id"]: clip["class"] for clip in about} == {0: "spot", 1: "dot"}
+    capture = cv2.VideoCapture(str(video))
+    pictures = sum(1 for _ in iter(lambda: capture.read()[0], False))
+    assert pictures == sum(line["type"] == "frame" for line in lines)
 
 
 def test_another_interval_pairs_the_frames_anew(swapping, make_spot_bundle):
