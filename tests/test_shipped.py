@@ -7,12 +7,14 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from edgekit import RunOptions, run
 from edgekit.assets import default_bundle, default_weights
 from edgekit.assets.pictures import verification_frames
 from edgekit.bundle import load_bundle
 from edgekit.classes import CLASS_LISTS
 from edgekit.detector import Detector
 from edgekit.files.checksums import sha256_of
+from edgekit.synthetic.dataset import write_dataset
 from edgekit.targets.build import export_bundle
 from edgekit.targets.settings import ExportSettings
 
@@ -38,6 +40,14 @@ def test_the_integers_are_of_the_float_bundle_and_lose_next_to_nothing():
             for frame in clip:
                 found, expected = (d.detect(frame).scores.max(1)[:5] for d in (after, before))
                 np.testing.assert_allclose(found, expected, atol=0.05)
+
+
+def test_the_tubes_are_those_of_the_tutorial(tmp_path):
+    write_dataset(tmp_path / "puppets", [9])
+    video = str(tmp_path / "puppets" / "puppets-9.avi")
+    (source,) = run(RunOptions(sources=(video,), bundle="shipped")).sources
+    found = source.tally.best()
+    assert sorted(tube["name"] for tube in found) == ["Basketball", "SoccerJuggling"]
 
 
 def test_export_makes_the_shipped_bundle_again(tmp_path):
