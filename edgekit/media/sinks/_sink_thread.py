@@ -109,6 +109,7 @@ class SinkThread:
             if error is None and not self._queue.backlog:
                 self._record.caught_up()
             self._ended = self._ended or (kind == "end" and error is None)
+        self._record.log_recovery()
         return goes_on
 
     def _call(self, kind: str, value: Any) -> Exception | None:

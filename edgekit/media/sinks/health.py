@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 
 from edgekit._printable import printable
@@ -12,6 +13,7 @@ from edgekit.system.shortage import shortage_of
 __all__ = ["HealthRecord", "SinkHealth"]
 
 _LOG = logging.getLogger(__name__)
+_QUIET_SECONDS = 600.0
 _LATE = "It did not end in time."
 _SLOW = "It is slower than the source."
 
@@ -38,6 +40,7 @@ class SinkHealth:
     last_error: str | None = None
 
 
+# Many attributes: counts, the present problem, and what the log has of it.
 class HealthRecord:
     """Counts what a sink writes and loses, and logs its problems; the caller holds a lock.
 
@@ -57,15 +60,27 @@ class HealthRecord:
         self._name = name
         self._last_error: str | None = None
         self._stored: int | None = None
+        self._logged = float("-inf")
         self._has_warned = False
         self._is_behind = self._is_abandoned = False
         self._has_warned_of_slowness = False
 
     def log(self, error: Exception) -> None:
-        """Logs a problem; needs no lock, as a log may block."""
-        level = logging.INFO if self._has_warned else logging.WARNING
-        self._has_warned = True
+        """Logs a problem; needs no lock, as a log may block.
+
+        Only the first problem in ten minutes is a warning: a full disk fails at each attempt.
+        """
+        now = time.monotonic()
+        is_new, self._logged = now - self._logged > _QUIET_SECONDS, now
+        self._has_warned |= is_new
+        level = logging.WARNING if is_new else logging.INFO
         _LOG.log(level, "%s: %s The run goes on without it.", self._name, _sentence(error))
+
+    def log_recovery(self) -> None:
+        """Logs that the problem of a warning is over, if it is; needs no lock."""
+        if self._has_warned and self.error is None:
+            self._has_warned = False
+            _LOG.warning("%s: It works again.", self._name)
 
     def failed(self, error: Exception, stored: int | None) -> None:
         """Records a problem; ``stored`` is the sink's number of completed writes."""

@@ -130,6 +130,7 @@ class BrokerLink:
         self._willed: object = None
         self._renews = False
         self._unconnected: str | None = _NOT_YET
+        self._has_warned = False
         self.denied = False
         self._thread = threading.Thread(target=self._run, name="edgekit-mqtt", daemon=True)
         self._thread.start()
@@ -175,6 +176,7 @@ class BrokerLink:
                 # Warn only when the delay has grown, so that a long outage does not fill the log.
                 level = logging.WARNING if backoff.seconds > warned else logging.INFO
                 warned = backoff.seconds
+                self._has_warned |= level == logging.WARNING
                 again = f"It is tried again in about {backoff.seconds:g} seconds."
                 _LOG.log(level, "%s %s", self._unconnected, again)
             self._tried.set()
@@ -228,7 +230,9 @@ class BrokerLink:
             return
         self._delivery.publish(self._status.topic, self._status.take(), retain=True)
         if self._unconnected not in (None, _NOT_YET):
-            _LOG.info("The MQTT broker %s is connected again.", self._broker.place)
+            level = logging.WARNING if self._has_warned else logging.INFO
+            _LOG.log(level, "The MQTT broker %s is connected again.", self._broker.place)
+            self._has_warned = False
         self._connected, self._renews, self._unconnected = True, False, None
         self._tried.set()
 
