@@ -75,7 +75,7 @@ class Detector(Closing):
     """Finds actions in consecutive pictures. A context manager.
 
     A detector compares each picture with the one before it, so each source needs its own: a
-    ``sibling`` shares the model. A ``Pipeline`` compares it with the picture that came the bundle's
+    ``sibling`` shares the model. The first picture of another size is compared with none. A ``Pipeline`` compares it with the picture that came the bundle's
     interval earlier, at any frame rate. Several threads may call ``detect`` of one detector, which
     takes their pictures one after the other.
 

@@ -127,3 +127,11 @@ def test_a_closed_detector_says_so():
     detector.close()
     with pytest.raises(EdgeKitError, match="is closed"):
         detector.detect(pictures(0)[0])
+
+
+def test_a_picture_of_another_size_is_compared_with_none(detector):
+    before, other = pictures(5)[0], np.ascontiguousarray(pictures(6)[0][:90])
+    detector.reset()
+    expected = detector.detect(other)
+    detector.detect(before)
+    np.testing.assert_array_equal(detector.detect(other).scores, expected.scores)

@@ -101,7 +101,7 @@ class Cascade:
             image: Picture of any size, (H, W, 3) uint8, BGR.
             sample_aspect: Width of a pixel of the image over its height.
             earlier: Picture of the same shape to compare with; None uses the picture from
-                ``frame_gap`` pictures before.
+                ``frame_gap`` pictures before. The first picture of another size is a first frame.
 
         Returns:
             (1, channels, height, width) float32, and the letterbox that maps boxes back.
@@ -128,6 +128,8 @@ class Cascade:
         """
         letterbox = Letterbox.fit((image.shape[0], image.shape[1]), self.size, sample_aspect)
         current = letterbox.apply(image)
+        if self._before and self._before[-1].letterbox != letterbox:
+            self.reset()  # a picture of another size is not of the same scene
         if earlier is not None:
             previous = self._fitted(earlier, letterbox)
         elif len(self._before) == self._before.maxlen:
