@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import islice
 
 import numpy as np
 
@@ -27,10 +27,11 @@ def overlapping_tubes(tubes: Sequence[TruthTube]) -> Iterator[tuple[int, int, fl
     Yields:
         Indices of both tubes, and their mean overlap.
     """
-    for (one, first), (other, second) in combinations(enumerate(tubes), 2):
+    for one, other in sorted(_at_one_time(tubes)):
+        first, second = tubes[one], tubes[other]
         start, end = max(first.start, second.start), min(first.end, second.end) + 1
         shorter = min(len(first.boxes), len(second.boxes))
-        if first.label != second.label or 2 * (end - start) < shorter or end <= start:
+        if 2 * (end - start) < shorter:
             continue
         overlap = _mean_overlap(
             first.boxes[start - first.start : end - first.start],
@@ -38,6 +39,17 @@ def overlapping_tubes(tubes: Sequence[TruthTube]) -> Iterator[tuple[int, int, fl
         )
         if overlap >= _LEAST_OVERLAP:
             yield one, other, overlap
+
+
+def _at_one_time(tubes: Sequence[TruthTube]) -> Iterator[tuple[int, int]]:
+    """Yields the pairs of tubes of one class that share a frame; long videos have few of all."""
+    order = sorted(range(len(tubes)), key=lambda number: tubes[number].start)
+    for place, one in enumerate(order):
+        for other in islice(order, place + 1, None):
+            if tubes[other].start > tubes[one].end:
+                break
+            if tubes[other].label == tubes[one].label:
+                yield min(one, other), max(one, other)
 
 
 def _mean_overlap(one: Array, other: Array) -> float:
