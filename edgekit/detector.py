@@ -75,9 +75,10 @@ class Detector(Closing):
     """Finds actions in consecutive pictures. A context manager.
 
     A detector compares each picture with the one before it, so each source needs its own: a
-    ``sibling`` shares the model. The first picture of another size is compared with none. A ``Pipeline`` compares it with the picture that came the bundle's
-    interval earlier, at any frame rate. Several threads may call ``detect`` of one detector, which
-    takes their pictures one after the other.
+    ``sibling`` shares the model. The first picture of another size is compared with none. A
+    ``Pipeline`` compares each with the picture that came the bundle's interval earlier, at any
+    frame rate. Several threads may call ``detect`` of one detector, which takes their pictures one
+    after the other.
 
     Args:
         bundle: Bundle to run, its folder, or the text ``shipped`` for the shipped bundle.
