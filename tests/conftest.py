@@ -102,10 +102,21 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def _base(factory: pytest.TempPathFactory) -> Path:
+    """The folder of all processes that share the tests."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Lets pytest remove what killed commands, browsers and converters leave behind."""
+    """Lets pytest remove what commands cache, and what killed programs leave behind.
+
+    What an earlier run has cached would stand in for what the code gives now.
+    """
     tempfile.tempdir = os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("t"))
+    for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        os.environ[variable] = str(_base(tmp_path_factory) / variable)
 
 
 @pytest.fixture(autouse=True)
@@ -248,9 +259,7 @@ def settled(arch: str, *, classes: int, channels: int) -> Any:
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Has a folder filled once for all tests, and for all processes that share them."""
-    root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
+    root = _base(tmp_path_factory)
 
     def folder(name: str, make: Callable[[Path], object]) -> Path:
         place = root / f"once-{name}"
