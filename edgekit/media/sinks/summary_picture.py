@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgekit._checks import as_flag, is_whole, required_path, unexpected
+from edgekit._parameters import parameter
+from edgekit.errors import UsageError
 from edgekit.media._opencv import cv2
 from edgekit.media.drawing.annotator import Annotator
 from edgekit.media.drawing.drawn_boxes import DrawnBoxes
@@ -96,7 +98,16 @@ class PictureSink(Sink):
         return True
 
     def start(self, info: RunInfo) -> None:
-        """Stores the run's names and classes."""
+        """Stores the run's names and classes.
+
+        Raises:
+            UsageError: ``truth`` has a class that the run does not have.
+        """
+        if (label := max((row.label for row in self._truth), default=-1)) >= len(info.classes):
+            raise UsageError(
+                f"Expected {parameter('truth')} to have class indices below the number of classes, "
+                f"{len(info.classes)}; found {label}."
+            )
         self._info = info
         self._annotator = Annotator(info.classes)
         self._times = FrameTimes(info.fps)
@@ -169,8 +180,13 @@ class PictureSink(Sink):
 def _checked_truth(truth: object) -> Sequence[tuple[int, int, int]]:
     """Returns the truth of a picture, if it is a sequence of three whole numbers each."""
     if isinstance(truth, list | tuple) and all(
-        isinstance(one, list | tuple) and len(one) == 3 and all(map(is_whole, one)) for one in truth
+        isinstance(one, list | tuple)
+        and len(one) == 3
+        and all(map(is_whole, one))
+        and min(one) >= 0
+        and one[1] <= one[2]
+        for one in truth
     ):
         return truth
-    words = "a sequence of class index, first and last frame, all whole numbers"
+    words = "a sequence of class index, first and last frame, all whole numbers from 0"
     raise unexpected("truth", words, truth)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.errors import UsageError
 from edgekit.linking.choices import LINKS
 from edgekit.linking.published import LiveTube
 from edgekit.linking.registry import make_linker
@@ -195,3 +196,16 @@ def test_thumbnails_are_as_wide_as_a_player_shows_them(tmp_path: Path) -> None:
         assert picture is not None
         widths.append((picture == (0, 0, 255)).all(axis=2).sum(axis=1).max())
     assert widths[1] == pytest.approx(1.5 * widths[0], abs=2)
+
+
+@pytest.mark.parametrize("truth", [(-1, 0, 3), (0, -1, 3), (0, 4, 3), (0, 1)])
+def test_a_truth_that_no_tube_can_have_is_refused(tmp_path: Path, truth: Any) -> None:
+    with pytest.raises(UsageError, match="truth to be a sequence of class index, first and last"):
+        PictureSink(tmp_path / "p.png", truth=[truth])
+
+
+def test_a_truth_of_an_unknown_class_is_refused_before_the_run(tmp_path: Path) -> None:
+    sink = PictureSink(tmp_path / "p.png", truth=[(0, 0, 3), (2, 0, 3)])
+    with pytest.raises(UsageError, match="below the number of classes, 2; found 2"):
+        sink.start(INFO)
+    PictureSink(tmp_path / "p.png").start(replace(INFO, classes=()))
