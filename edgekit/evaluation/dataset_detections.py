@@ -83,12 +83,9 @@ def detect_dataset(
                 _fail(video, error, failed, strict=strict)
             progress.advance()
     except KeyboardInterrupt:
-        _LOG.warning(
-            "%d of %d videos are finished. The same command %s.",
-            len(stored),
-            len(truth.videos),
-            "continues with the others" if results.lasting else "begins with the first again",
-        )
+        goes_on = "continues with the others" if results.lasting else "begins with the first again"
+        words = "%d of %d videos are finished. The same command %s."
+        _LOG.warning(words, len(stored), len(truth.videos), goes_on)
         raise
     if len(failed) > MOST_NAMED:
         _LOG.warning(
