@@ -87,6 +87,7 @@ class RawSource(Source):
 
     def close(self) -> None:
         """Ends reading, including a read that waits in another thread."""
+        self._first = None
         self._pipe.close()
 
     def _look(self, options: SourceOptions) -> _Form:

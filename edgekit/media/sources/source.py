@@ -107,6 +107,8 @@ class Source(Closing):
     def read(self) -> Frame | None:
         """Returns the next frame, or None at the end.
 
+        Each frame has a picture of its own, which stays as it is: later ones are compared with it.
+
         Raises:
             MediaError: The source should have more frames, but they cannot be read.
         """

@@ -21,6 +21,9 @@ class CaptureSource(Source):
         capture: Open ``cv2.VideoCapture``; the source owns it and releases it.
     """
 
+    _first: Array | None = None
+    """Picture that opening has read and ``read`` has not returned yet."""
+
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
         self._held = Held(capture.release)
@@ -30,6 +33,7 @@ class CaptureSource(Source):
 
     def close(self) -> None:
         """Releases the device, file or connection."""
+        self._first = None
         self._held.close()
 
     def _grab(self) -> Array | None:

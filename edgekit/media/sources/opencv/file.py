@@ -74,7 +74,7 @@ class FileSource(CaptureSource):
         self.frames = whole(capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
         self.height, self.width = first.shape[:2]
         self.sample_aspect = aspect_of(capture, self.name)
-        self._first: Array | None = first
+        self._first = first
         self._clock = FrameClock(self.fps)
 
     @one_at_a_time

@@ -114,6 +114,7 @@ class VideoSource(Source):
 
     def close(self) -> None:
         """Ends the connection, now or when a hanging read returns."""
+        self._first = None
         self._held.close()
 
     def _report_end(self) -> None:
