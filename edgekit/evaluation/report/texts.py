@@ -28,7 +28,12 @@ def header_lines(result: EvalResult) -> list[str]:
     """Returns what was evaluated, and the main figures."""
     count = len(result.tubes)
     video = result.video_map
-    compared = [] if result.comparison is None else verdicts(result.comparison, "the other file")
+    compared: list[str] = []
+    if result.comparison is not None:
+        compared = list(verdicts(result.comparison, "the other file"))
+        if result.comparison.videos < count:
+            compared.insert(0, f"The comparison is of the {result.comparison.videos} videos that "
+                            "have results in the other file too.")  # fmt: skip
     return [
         f"{count} {plural('video', count)}, {result.frames} frames, linked by "
         f"{result.link}, protocol {result.protocol}.",

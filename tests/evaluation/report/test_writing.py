@@ -79,6 +79,15 @@ def test_the_page_names_what_else_was_asked_for(tmp_path: Path, result: EvalResu
     assert "broken.mp4 failed: it is &lt;empty&gt;" in page
 
 
+@pytest.mark.parametrize(("there", "said"), [(21, True), (24, False)])
+def test_the_page_says_of_how_many_videos_the_comparison_is(
+    tmp_path: Path, result: EvalResult, there: int, *, said: bool
+) -> None:
+    compared = compare(result, evaluate(saved(there, seed=3)), common=True)
+    page = _page(tmp_path, replace(result, comparison=compared))
+    assert ("The comparison is of the 21 videos that have results in the other" in page) is said
+
+
 def test_a_single_video_in_which_nothing_was_found(tmp_path: Path) -> None:
     bare = saved(1)
     nothing = [found[:0] for found in bare.videos[0].detections if found is not None]
