@@ -20,7 +20,7 @@ from edgekit.media.sources.opencv._limits import (
 )
 from edgekit.media.sources.opencv.capture import CaptureSource, whole
 from edgekit.media.sources.source import name_of
-from edgekit.runtime.types import Array, Frame
+from edgekit.runtime.types import Frame
 from edgekit.system.leaving import inside
 
 __all__ = ["FileSource"]
