@@ -177,11 +177,13 @@ class SshDevice(Closing):
             more=prepare,
         )
         runtime = f"/run/user/{os.getuid()}"
+        # The folders that this machine's user has chosen are none of the device's.
+        inherited = {name: os.environ[name] for name in os.environ if not name.startswith("XDG_")}
         self._cgroups = list(_own_cgroups(f"edgekit-{os.getpid()}-{name}"))
         self._process = subprocess.Popen(
             [*WITH_ITS_PARENT, "/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child",
              "--mount-proc", "/bin/sh", "-c", script],
-            env={**os.environ, "HOME": str(seen), "XDG_RUNTIME_DIR": runtime, "PATH": path},
+            env={**inherited, "HOME": str(seen), "XDG_RUNTIME_DIR": runtime, "PATH": path},
             preexec_fn=lambda: _enter(self._cgroups),
             stdin=subprocess.DEVNULL,
         )  # fmt: skip

@@ -318,7 +318,8 @@ def test_nothing_is_reported_to_anybody(written: Bundle, tmp_path: Path, calibra
     home.mkdir()
     statistics.mkdir()
     command = [sys.executable, "-c", script, str(written.path), str(statistics)]
-    environment = {**os.environ, "HOME": str(home)}
+    home_alone = dict.fromkeys(("XDG_CACHE_HOME", "XDG_STATE_HOME"), "")
+    environment = {**os.environ, **home_alone, "HOME": str(home)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(home.iterdir()) == []

@@ -323,7 +323,8 @@ def test_no_torch(written: Bundle, statistics: Path, tmp_path: Path) -> None:
     home.mkdir()
     out.mkdir()
     command = [sys.executable, "-c", script, str(written.path), str(statistics), str(out)]
-    environment = {**os.environ, "HOME": str(home)}
+    home_alone = dict.fromkeys(("XDG_CACHE_HOME", "XDG_STATE_HOME"), "")
+    environment = {**os.environ, **home_alone, "HOME": str(home)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""

@@ -370,7 +370,8 @@ def test_nothing_is_reported_to_anybody(written: Bundle, tmp_path: Path) -> None
         "assert told.tm.__name__.endswith('telemetry_stub'), told.tm\n"
         "assert not {'openvino_telemetry', 'torch', 'onnx'} & set(sys.modules)\n"
     )
-    environment = {**os.environ, "HOME": str(tmp_path)}
+    home_alone = dict.fromkeys(("XDG_CACHE_HOME", "XDG_STATE_HOME"), "")
+    environment = {**os.environ, **home_alone, "HOME": str(tmp_path)}
     command = [sys.executable, "-c", script, str(written.path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
