@@ -161,7 +161,9 @@ def as_picture(name: str, value: object) -> npt.NDArray[np.uint8]:
         found: npt.NDArray[np.uint8] = value
         if found.ndim == 3 and found.shape[2] == 3:
             return found
-    raise unexpected(name, "a BGR picture, an array of uint8 (H, W, 3)", value)
+    absent = "OpenCV returns None for a picture that it cannot read, and at the end of a video."
+    hint = absent if value is None else ""
+    raise unexpected(name, "a BGR picture, an array of uint8 (H, W, 3)", value, hint=hint)
 
 
 def as_instance(name: str, value: object, kind: type[T], words: str, *, secret: bool = False) -> T:

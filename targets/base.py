@@ -156,7 +156,7 @@ class Session(Closing):
             EdgeKitError: The session is closed.
         """
         if self._closed:
-            raise EdgeKitError(f"The session of {self.bundle.path} is closed.")
+            raise EdgeKitError(f"The session of {self.bundle.path} is closed; open it again.")
         if not isinstance(inputs, Mapping):
             raise unexpected("inputs", "arrays by name", inputs)
         if inputs.keys() != self._inputs.keys():

@@ -102,3 +102,5 @@ def test_sizes_and_pictures() -> None:
     for wrong in (picture[0], picture[:0], picture.astype(float), "picture"):
         with pytest.raises(UsageError, match="image to be a BGR picture"):
             as_picture("image", wrong)
+    with pytest.raises(UsageError, match=r"found None\.\nOpenCV returns None for a picture"):
+        as_picture("image", None)

@@ -125,7 +125,7 @@ def test_outputs_of_another_shape_are_refused(detector, name):
 def test_a_closed_detector_says_so():
     detector = Detector(default_bundle())
     detector.close()
-    with pytest.raises(EdgeKitError, match="is closed"):
+    with pytest.raises(EdgeKitError, match="is closed; open it again"):
         detector.detect(pictures(0)[0])
 
 
