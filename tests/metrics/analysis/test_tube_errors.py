@@ -97,7 +97,7 @@ def test_the_entries_give_the_video_ap(seed: int) -> None:
     matches = match_tubes(tubes, truth, CLASSES, growth=0.0)
     expected = video_average_precision([matches], CLASSES)[THRESHOLDS.index(0.5)]
     np.testing.assert_array_equal(repaired_ap(entries, CLASSES), expected)
-    every = repaired_ap(entries, CLASSES, list(ErrorKind))
+    every = repaired_ap(entries, CLASSES, list(ErrorKind)[1:])
     np.testing.assert_array_equal(every[~np.isnan(every)], 1.0)
     np.testing.assert_array_equal(np.isnan(shifts).any(axis=1), entries.targets < 0)
     same = entries.truth[entries.targets] == entries.labels
