@@ -156,7 +156,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         "from frame 1 to frame 3, but the video has 2 frames",
     ),
     "truth boxes": (lambda c: truth(c).update(start=0), "1 boxes for 2 frames"),
-    "truth class": (lambda c: truth(c).update(label=9), "label 9"),
+    "truth class": (lambda c: truth(c).update(label=3), "label 3, expected 0 to 2"),
     "truth empty": (lambda c: truth(c).update(boxes_xywh_1based=[[1, 1, 0, 5]]), "empty"),
     "no classes": (lambda c: c.update(classes=[]), "'classes'"),
     "no rate": (lambda c: c["videos"]["b"].update(fps=0), "'fps' is 0"),

@@ -10,6 +10,7 @@ from edgekit.metrics.analysis.errors import ErrorKind
 from edgekit.metrics.analysis.records import Analysis
 from edgekit.metrics.detections import SavedDetections, SavedVideo
 from edgekit.metrics.evaluate import evaluate
+from edgekit.runtime.types import Detections
 from tests.metrics.analysis.made import CLASSES, saved
 
 
@@ -88,6 +89,30 @@ def test_shifts_are_those_of_tubes_at_the_working_point() -> None:
     found = _analysis(SavedDetections(data.classes, [*videos, SavedVideo(last.truth, late)])).shifts
     assert found is not None
     assert (found.tubes, found.begin, found.end) == (count, [0.0] * 3, [0.0] * 3)
+
+
+def test_shifts_are_quartiles() -> None:
+    videos = []
+    for late, video in zip((0, 1, 2, 5), _perfect(7).videos[::2], strict=True):
+        (tube,) = video.truth.tubes
+        frames = [
+            Detections.empty(len(CLASSES)) if number < tube.start + late else found
+            for number, found in enumerate(video.detections)
+        ]
+        videos.append(SavedVideo(video.truth, frames))
+    found = _analysis(SavedDetections(list(CLASSES), videos)).shifts
+    assert found is not None
+    assert (found.tubes, found.end) == (4, [0.0] * 3)
+    assert found.begin == pytest.approx([0.75, 1.5, 2.75])
+
+
+def test_nothing_found_is_nothing_right() -> None:
+    videos = [
+        SavedVideo(video.truth, [Detections.empty(len(CLASSES))] * len(video.detections))
+        for video in saved(2).videos
+    ]
+    found = _analysis(SavedDetections(list(CLASSES), videos))
+    assert (found.frame_map, found.video_map) == (0.0, 0.0)
 
 
 def test_what_is_confused_is_in_the_matrix() -> None:
