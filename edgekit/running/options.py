@@ -17,6 +17,7 @@ from edgekit._parameters import parameter
 from edgekit.errors import UsageError
 from edgekit.files.reading import real_path
 from edgekit.linking.choices import LINKS
+from edgekit.linking.confirmation import ConfirmedLinker
 from edgekit.linking.registry import make_linker
 from edgekit.media.sources.source import SourceOptions
 from edgekit.pipeline.choices import DropPolicy
@@ -87,19 +88,28 @@ class TubeOptions:
         check_choice("link", self.link, LINKS)
         check_range("score", self.score, 0, 1)
         check_range("top_k", self.top_k, 1)
-        check_range("max_misses", self.max_misses, 1)
-        check_range("max_gap", self.max_gap, 0)
-        check_range("min_hits", self.min_hits, 1)
-        check_range("delay", self.delay, 0)
-        check_range("delay_seconds", self.delay_seconds, 0)
-        # It refuses options that do not fit the linker, before any source is opened.
-        make_linker(
+        self.linker(1)  # checks the other options, before any source is opened
+
+    def linker(self, classes: int, *, history: int | None = None) -> ConfirmedLinker:
+        """Returns a new linker with these options.
+
+        Args:
+            classes: Number of classes.
+            history: Number of its newest frames that a tube remembers; None for all.
+
+        Raises:
+            UsageError: Options do not fit the linker.
+        """
+        return make_linker(
             self.link,
-            1,
+            classes,
+            score=self.score,
+            min_hits=self.min_hits,
             max_misses=self.max_misses,
             max_gap=self.max_gap,
             delay=self.delay,
             delay_seconds=self.delay_seconds,
+            history=history,
         )
 
 

@@ -15,7 +15,6 @@ from edgekit._closing import Closing
 from edgekit.detector import Detector
 from edgekit.errors import EdgeKitError, MediaError
 from edgekit.files.reading import is_there
-from edgekit.linking.registry import make_linker
 from edgekit.media import Source
 from edgekit.media.sinks.queued import QueuedSink
 from edgekit.media.sinks.sink import Sink
@@ -168,17 +167,7 @@ class SourceRuns(Closing):
 
     def _make(self, source: Source, detector: Detector, options: RunOptions) -> _SourceRun:
         tubes, frames, bundle = options.tubes, options.frames, detector.bundle
-        linker = make_linker(
-            tubes.link,
-            len(detector.classes),
-            max_misses=tubes.max_misses,
-            max_gap=tubes.max_gap,
-            score=tubes.score,
-            min_hits=tubes.min_hits,
-            delay=tubes.delay,
-            delay_seconds=tubes.delay_seconds,
-            history=_LIVE_HISTORY if source.live else None,
-        )
+        linker = tubes.linker(len(detector.classes), history=_LIVE_HISTORY if source.live else None)
         tally = TubeTally()
         sinks = self._factory.make(options, live=source.live, facts=lambda: self._swap.facts)
         pipeline = Pipeline(
