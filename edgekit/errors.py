@@ -180,17 +180,20 @@ class MissingDependencyError(EdgeKitError):
     exit_status = 4
 
     @classmethod
-    def for_extra(cls, module: str, extra: str, purpose: str) -> MissingDependencyError:
+    def for_extra(
+        cls, module: str, extra: str, purpose: str, error: ImportError | None = None
+    ) -> MissingDependencyError:
         """Returns the error for a missing module, with the pip command for it.
 
-        While the error of an import is handled, it says if the module is there, but broken.
+        The error of its import says if the module is there, but broken.
 
         Args:
             module: Name of the module.
             extra: Extra that installs it; empty if every installation has it.
             purpose: What needs it, as the subject of a sentence.
+            error: Error of the import; None for the one that is being handled.
         """
-        broken = sys.exc_info()[1]
+        broken = error or sys.exc_info()[1]
         if isinstance(broken, ImportError) and not isinstance(broken, ModuleNotFoundError):
             reason = " ".join(str(broken).split()).rstrip(".")
             return cls(

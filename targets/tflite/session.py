@@ -154,12 +154,9 @@ def _interpreter() -> tuple[str, Any]:
             return package, attrgetter(name)(importlib.import_module(module))
         except ImportError as error:
             first = first or error
-    assert first is not None
-    try:
-        raise first  # it says whether the preferred package is missing or broken
-    except ImportError as error:
-        purpose = "Running a bundle for the target tflite"
-        raise MissingDependencyError.for_extra("ai_edge_litert", "tflite", purpose) from error
+    raise MissingDependencyError.for_extra(
+        "ai_edge_litert", "tflite", "Running a bundle for the target tflite", first
+    ) from first
 
 
 def _device(interpreter: Any) -> str:
